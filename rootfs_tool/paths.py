@@ -1,0 +1,36 @@
+"""Where boards/ and templates/ are looked for, and where the cache lives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def packaged(kind: str) -> Path:
+    """The ``boards/`` or ``templates/`` directory that came with this rootfs_tool."""
+    installed = _HERE / kind  # a wheel carries them inside the package, a checkout beside it
+    return installed if installed.is_dir() else _HERE.parent / kind
+
+
+def search_path(kind: str) -> Iterator[Path]:
+    """Directories of ``kind``, first match wins: here, $ROOTFS_TOOL_PATH, the user's, packaged."""
+    extra = filter(None, os.environ.get("ROOTFS_TOOL_PATH", "").split(os.pathsep))
+    for root in (Path.cwd(), *map(Path, extra), _xdg("XDG_CONFIG_HOME", ".config")):
+        yield root / kind
+    yield packaged(kind)
+
+
+def cache() -> Path:
+    """The user's cache directory, made if it is missing (XDG Base Directory Specification)."""
+    directory = _xdg("XDG_CACHE_HOME", ".cache")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    named = os.environ.get(variable, "")
+    root = Path(named) if named.startswith("/") else Path.home() / fallback
+    return root / "rootfs-tool"
