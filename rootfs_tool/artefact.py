@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rootfs_tool.store import Stored
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
@@ -12,8 +14,8 @@ class Artefact:
 
     ``origin`` is readable ("debian trixie/arm64"), ``sha256`` is of the bytes as they were fetched
     (64 hexadecimal digits), ``path`` is what they became in the cache: a file, or the directory
-    that a package was unpacked to. ``replaces`` is the pinned version, if the archive no longer
-    had that one.
+    that a package was unpacked to; then ``files`` says what is in it. ``replaces`` is the pinned
+    version, if the archive no longer had that one.
     """
 
     name: str
@@ -21,5 +23,6 @@ class Artefact:
     sha256: str
     origin: str
     path: Path
+    files: Stored | None = None
     licence: Path | None = None
     replaces: str | None = None

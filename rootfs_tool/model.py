@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import core_schema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+
+from rootfs_tool.document import Key
+
+__all__ = [
+    "AtOnce",
+    "ErrorDetails",
+    "Field",
+    "Kinds",
+    "Matching",
+    "Model",
+    "ValidationError",
+    "ValidationInfo",
+    "field_validator",
+    "keys_of",
+    "model_validator",
+    "shown",
+]
+
+_LONG = 60  # characters of a value that an error shows
 
 
 class Model(BaseModel):
@@ -35,3 +68,79 @@ class Kinds:
     ) -> core_schema.CoreSchema:
         choices = {name: handler.generate_schema(kind) for name, kind in self.by_name.items()}
         return core_schema.tagged_union_schema(choices, discriminator="type")
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        for choice in found["oneOf"]:  # the loader wants the tag, whatever its default
+            table = handler.resolve_ref_schema(choice)
+            table["required"] = sorted({*table.get("required", ()), "type"})
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """``Annotated[str, Matching("[a-z]+", "lower-case letters")]``: text of one form, in words."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise ValueError(f"must be {self.words}, not {shown(text)}")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """A check of a whole array, reported even where its elements have mistakes of their own.
+
+    ``find`` gets the array's elements (models, or the tables that would have become models) and
+    yields the key below the array and the reason of each mistake.
+    """
+
+    find: Callable[[Sequence[Any]], Iterable[tuple[Key, str]]]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Sequence[Any]) -> Sequence[Any]:
+        found = [
+            InitErrorDetails(
+                type=PydanticCustomError("mistake", "{reason}", {"reason": reason}),
+                loc=key,
+                input=value,
+            )
+            for key, reason in self.find(value)
+        ]
+        if found:
+            raise ValidationError.from_exception_data("array", found)
+        return value
+
+
+def keys_of(model: type[Model]) -> list[str]:
+    """The keys of its table, as people write them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def shown(value: object) -> str:
+    """A value roughly as TOML writes it, and not too much of it."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "an array"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONG else f'{text[: _LONG - 2]}…"'

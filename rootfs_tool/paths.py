@@ -23,6 +23,22 @@ def search_path(kind: str) -> Iterator[Path]:
     yield packaged(kind)
 
 
+def named(kind: str, suffix: str) -> dict[str, list[Path]]:
+    """Every file of ``kind`` that ends in ``suffix``, by its name without that, first match first.
+
+    A directory that may not be read counts as empty.
+    """
+    found: dict[str, list[Path]] = {}
+    for directory in dict.fromkeys(path.resolve() for path in search_path(kind)):
+        try:
+            here = sorted(path for path in directory.iterdir() if path.name.endswith(suffix))
+        except OSError:
+            continue
+        for path in here:
+            found.setdefault(path.name.removesuffix(suffix), []).append(path)
+    return found
+
+
 def cache() -> Path:
     """The user's cache directory, made if it is missing (XDG Base Directory Specification)."""
     directory = _xdg("XDG_CACHE_HOME", ".cache")

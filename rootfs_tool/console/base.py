@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from rootfs_tool.model import Model
+from rootfs_tool.model import Field, Matching, Model
+
+DeviceName = Annotated[
+    str, Matching("[A-Za-z][A-Za-z0-9]{0,31}", "a device's name without /dev/, such as ttyAMA0")
+]
+UserName = Annotated[
+    str, Matching("[a-z_][a-z0-9_-]{0,31}", "a user's name: small letters, digits, - and _")
+]
 
 
 class Line(Model):
     """The board's end of the console: a fact of the board profile."""
 
-    device: str = "ttyAMA0"
+    device: DeviceName = "ttyAMA0"
     """The serial device as the board's kernel names it, without /dev/."""
 
-    baudrate: int = 115200
+    baudrate: int = Field(default=115200, ge=50, le=4_000_000)
     """Bits per second."""
 
     login: Literal["shell", "getty"] = "shell"
     """What the console shows: a root shell at once, or a login prompt."""
 
-    user: str = "root"
+    user: UserName = "root"
     """Who logs in where there is a login prompt."""
 
 

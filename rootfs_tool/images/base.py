@@ -10,6 +10,9 @@ from rootfs_tool.tree import Tree
 
 
 class ImageFormat(Model, ABC):
+    type: str
+    """Which kind it is: each gives the one value that this can have."""
+
     @property
     @abstractmethod
     def filename(self) -> str:

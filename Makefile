@@ -1,0 +1,22 @@
+# Two commands do all there is to set up: `make demo` and `make test`.
+.POSIX:
+.PHONY: demo test benchmark clean
+
+demo:
+	@sh .ci/setup demo
+	@mkdir -p build
+	aarch64-linux-gnu-gcc -static -O2 -s -o build/hello examples/hello.c
+	.venv/bin/rootfs-tool bringup qemu-aarch64 --run build/hello
+
+test:
+	@sh .ci/setup test
+	.venv/bin/python -m pytest
+
+benchmark:
+	@sh .ci/setup test
+	.venv/bin/python -m benchmarks.help
+	.venv/bin/python -m benchmarks.build
+	.venv/bin/python -m benchmarks.bringup
+
+clean:
+	rm -rf .venv build out dist

@@ -1,0 +1,266 @@
+"""rootfs-tool build: packages -> tree -> images -> out/. One straight line."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rootfs_tool import events, initscripts, kmod, manifest
+from rootfs_tool.artefact import Artefact
+from rootfs_tool.errors import ConfigError
+from rootfs_tool.events import step
+from rootfs_tool.images.base import ImageFormat
+from rootfs_tool.manifest import Build, BuiltFile, BuiltImage, Origin
+from rootfs_tool.recipe import Recipe
+from rootfs_tool.sources.apt import Archive
+from rootfs_tool.sources.base import Source
+from rootfs_tool.tree import Directory, File, Symlink, Tree
+
+EPOCH = 1_735_689_600  # 2025-01-01: the time of every file, unless SOURCE_DATE_EPOCH says another
+CHUNK = 1 << 20  # bytes read at a time
+NEW = ".new"  # the directory in out/ where a build is made
+
+Fetched = tuple[tuple[Source, Artefact], ...]
+
+
+def build(
+    recipe: Recipe, out: Path, *, lock: Path, locked: bool = False, update_lock: bool = False
+) -> Build:
+    """Build ``recipe`` into the directory ``out``, which then holds all that a target needs.
+
+    ``lock`` is the file of pins; ``locked`` takes nothing else, ``update_lock`` renews it. What
+    lay in ``out`` from an earlier build stays usable until this one is whole. Raises
+    RootfsToolError.
+    """
+    board = recipe.board
+    epoch = source_date_epoch()
+    archive = Archive(
+        suite=board.suite, arch=board.arch, lock=lock, locked=locked, update_lock=update_lock
+    )
+    with archive:
+        kernel = board.kernel.fetch(archive)
+        fetched = _fetch(recipe.all_sources, archive)
+        archive.save_lock()
+    artefacts = (kernel, *(artefact for _, artefact in fetched))
+    device_tree = board.kernel.device_tree_file(kernel)
+
+    with _output(out) as new, ThreadPoolExecutor(1) as beside:
+        # 38 MB to copy and to hash, while the image is made
+        image = beside.submit(new.copy, board.kernel.image(kernel), "Image")
+        tree = make_tree(recipe, kernel, fetched)
+        done = Build(
+            directory=out,
+            board=board.name,
+            arch=board.arch,
+            cmdline=board.kernel_cmdline,
+            epoch=epoch,
+            images=_images(recipe.all_images, tree, new, epoch),
+            device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
+            recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
+            artefacts=tuple(_origin(artefact, new) for artefact in artefacts),
+            kernel=image.result(),
+        )
+        new.finish(done)
+    return done
+
+
+def make_tree(recipe: Recipe, kernel: Artefact, fetched: Fetched) -> Tree:
+    """The rootfs in memory. Raises ConfigError if two things want the same path."""
+    board = recipe.board
+    tree = Tree()
+    initscripts.skeleton(tree)
+    for source, artefact in fetched:
+        source.install(artefact, tree)
+    assert kernel.files is not None  # it is a package
+    modules = board.kernel.modules(kernel)
+    kmod.add(tree, recipe.all_modules, kernel=kernel.files, directory=modules)
+    initscripts.add(
+        tree,
+        network=board.network,
+        line=board.console,
+        modules=recipe.all_modules,
+        root_password=board.root_password,
+    )
+    for overlay in recipe.overlay:
+        _lay_over(tree, overlay)
+    return tree
+
+
+def source_date_epoch() -> int:
+    """The time of every file in the images, in seconds since 1970.
+
+    SOURCE_DATE_EPOCH is as reproducible-builds.org specifies it. Raises ConfigError if it is not a
+    number, or more than a cpio archive can hold.
+    """
+    said = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH)
+    if not said.isdecimal() or int(said) >= 1 << 32:
+        raise ConfigError(f"SOURCE_DATE_EPOCH must be seconds since 1970, below 2**32, not {said}")
+    return int(said)
+
+
+def _fetch(sources: Sequence[Source], archive: Archive) -> Fetched:
+    return tuple((source, artefact) for source in sources for artefact in source.fetch(archive))
+
+
+def _images(
+    formats: Sequence[ImageFormat], tree: Tree, new: Output, epoch: int
+) -> tuple[BuiltImage, ...]:
+    built = []
+    for format in formats:
+        with step(f"write {format.filename}"):
+            format.write(tree, new.reserve(format.filename), epoch=epoch)
+        built.append(BuiltImage(format=format.type, file=new.measure(format.filename)))
+    return tuple(built)
+
+
+def _origin(artefact: Artefact, new: Output) -> Origin:
+    name = f"licences/{artefact.name}"
+    if artefact.licence is not None and name not in new.names:
+        new.copy(artefact.licence, name)
+    return Origin(
+        name=artefact.name,
+        version=artefact.version,
+        sha256=artefact.sha256,
+        origin=artefact.origin,
+        licence=name if artefact.licence is not None else None,
+        replaces=artefact.replaces,
+    )
+
+
+def _lay_over(tree: Tree, overlay: Path) -> None:
+    """Put everything below the directory ``overlay`` over what is in the tree.
+
+    Of a file's mode only that it may be executed, or runs as its owner, counts: the rest is the
+    umask's. Raises ConfigError on anything but files, directories and symbolic links.
+    """
+    origin = f"the overlay {overlay}"
+    for directory, names, files in os.walk(overlay, onerror=_unreadable):
+        for name in sorted((*names, *files)):
+            host = Path(directory, name)
+            path = PurePosixPath("/", host.relative_to(overlay))
+            mode = host.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                tree.add(path, Symlink(str(host.readlink())), origin=origin, replace=True)
+            elif stat.S_ISDIR(mode):
+                # /bin may be a link to a directory: what is below it goes where the link leads
+                if not isinstance(tree.get(tree.resolve(path / "x").parent), Directory):
+                    tree.add(path, Directory(), origin=origin, replace=True)
+            elif stat.S_ISREG(mode):
+                kept = (0o755 if mode & 0o100 else 0o644) | mode & (stat.S_ISUID | stat.S_ISGID)
+                tree.add(path, File(content=host, mode=kept), origin=origin, replace=True)
+            else:
+                raise ConfigError(f"{host} is neither file, directory nor symbolic link")
+
+
+def _unreadable(error: OSError) -> None:
+    raise ConfigError(f"{error.filename}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A build that is being made in ``directory``, beside the one before it in ``out``."""
+
+    out: Path
+    directory: Path
+    names: list[str] = field(default_factory=list)
+
+    def reserve(self, name: str) -> Path:
+        """Where to write the file that will be called ``name``."""
+        if name in self.names:
+            raise ConfigError(f"two files of the build would be called {name}")
+        self.names.append(name)
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def copy(self, source: Path, name: str) -> BuiltFile:
+        """A copy of a file, hashed on the way."""
+        digest, size = hashlib.sha256(), 0
+        with source.open("rb", buffering=0) as file, self.reserve(name).open("wb", 0) as to:
+            while block := file.read(CHUNK):
+                digest.update(block)
+                size += to.write(block)
+        return BuiltFile(name=name, size=size, sha256=digest.hexdigest())
+
+    def text(self, name: str, text: str) -> BuiltFile:
+        self.reserve(name).write_text(text)
+        return self.measure(name)
+
+    def measure(self, name: str) -> BuiltFile:
+        """What has been written under that name."""
+        with (self.directory / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return BuiltFile(name=name, size=file.tell(), sha256=digest)
+
+    def finish(self, build: Build) -> None:
+        """Put the new build in the place of the old one.
+
+        The old manifest goes first and the new one comes last, so that nothing between the two
+        can pass for a whole build.
+        """
+        (self.directory / "manifest.json").write_text(manifest.dumps(build))
+        old = _names(self.out)
+        (self.out / "manifest.json").unlink(missing_ok=True)
+        for name in (*self.names, "manifest.json"):
+            (self.out / name).parent.mkdir(exist_ok=True)
+            (self.directory / name).replace(self.out / name)
+        for name in old.difference(self.names):
+            (self.out / name).unlink(missing_ok=True)
+
+
+def _names(out: Path) -> set[str]:
+    """The files of the build that lies in ``out``."""
+    try:
+        old = manifest.load(out)
+    except ConfigError:
+        return set()
+    licences = (one.licence for one in old.artefacts if one.licence is not None)
+    names = {*(file.name for file in old.files()), *licences}
+    # A manifest that somebody else wrote may name any path at all.
+    return {name for name in names if not name.startswith("/") and ".." not in Path(name).parts}
+
+
+@contextmanager
+def _output(out: Path) -> Iterator[Output]:
+    """A directory in ``out`` to build in, gone when the block ends; one build at a time.
+
+    Raises ConfigError if ``out`` can't be written.
+    """
+    made = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _alone(out):
+            shutil.rmtree(out / NEW, ignore_errors=True)  # of a build that was killed
+            (out / NEW).mkdir()
+            try:
+                yield Output(out, out / NEW)
+            finally:
+                shutil.rmtree(out / NEW, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or out}: {error.strerror}") from None
+    finally:
+        if made:
+            with suppress(OSError):  # it holds a build
+                out.rmdir()
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other builds out of ``out``; the kernel lets go when this process ends, however."""
+    with ExitStack() as stack:
+        lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            events.note(f"another build writes {out}, waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,25 @@
+"""Bring-up checks: one question asked of a running board."""
+
+from typing import Annotated
+
+from rootfs_tool.checks.address import Address
+from rootfs_tool.checks.base import Check
+from rootfs_tool.checks.command import Command
+from rootfs_tool.checks.loopback import Loopback
+from rootfs_tool.checks.ping import Ping
+from rootfs_tool.checks.program import Program
+from rootfs_tool.checks.routes import Routes
+from rootfs_tool.checks.spawn import Spawn
+from rootfs_tool.model import Kinds
+from rootfs_tool.network import Network
+
+AnyCheck = Annotated[Check, Kinds(Address, Command, Loopback, Ping, Program, Routes, Spawn)]
+
+__all__ = ["AnyCheck", "Check", "Program", "Spawn", "of_network"]
+
+
+def of_network(network: Network) -> tuple[Check, ...]:
+    """What is asked of every board: is its network what the profile says?"""
+    interfaces = tuple(Address(interface=one.name) for one in network.interface)
+    beyond = (Routes(), Ping()) if interfaces else ()
+    return (Loopback(), *interfaces, *beyond)

@@ -1,0 +1,49 @@
+"""What every bring-up check is given, and the one thing it does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+from rootfs_tool.model import Model
+from rootfs_tool.network import Network
+from rootfs_tool.shell import Shell
+from rootfs_tool.tftp import Server
+
+
+class CheckFailed(Exception):
+    """The board answered, and the answer is no; ``hint`` is what mends it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class CheckSkipped(Exception):
+    """The question makes no sense here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """All that a check may touch. ``host`` is this computer as the board sees it."""
+
+    shell: Shell
+    network: Network
+    server: Server
+    host: IPv4Address
+
+
+class Check(Model, ABC):
+    # The tag of the union in checks/__init__.py; every kind narrows it to its own word.
+    type: Any
+
+    @property
+    def title(self) -> str:
+        """How the report names it."""
+        return str(self.type)
+
+    @abstractmethod
+    def run(self, bench: Bench) -> str:
+        """Ask the board; returns what was found. Raises CheckFailed or CheckSkipped."""

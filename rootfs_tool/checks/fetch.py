@@ -1,0 +1,85 @@
+"""Bring a file onto the board by TFTP and make sure that it is the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from shlex import quote
+
+from rootfs_tool.checks.base import Bench, CheckFailed
+
+# The largest that RFC 2348 allows comes first: it is the fastest where every fragment arrives.
+# 1428 passes any Ethernet or tunnel whole; 512 is what a server without options speaks.
+BLOCK_SIZES = (65464, 1428, 512)
+SLOWEST = 50_000  # bytes per second, below which an attempt counts as stuck
+PATIENCE = 5.0  # seconds that every attempt gets on top
+TO = "/tmp"
+
+
+def fetch(bench: Bench, file: Path) -> str:
+    """Fetch ``file`` to the board, executable; returns its path there.
+
+    Raises CheckFailed when the board has no room, no TFTP client or no way to this host, or when
+    what arrived is something else.
+    """
+    name = bench.server.names[file]
+    content = file.read_bytes()
+    target = f"{TO}/{name}"
+    _room(bench, target, len(content))
+    said = ""
+    for size in BLOCK_SIZES:
+        seconds = PATIENCE + len(content) / SLOWEST
+        result = bench.shell.run(_line(bench, name, target, size, seconds), timeout=seconds + 10)
+        if result.status == 0:
+            return _same(result.text, target, content)
+        said = result.text.strip()
+        if "No space left" in said:
+            bench.shell.run(f"rm -f {quote(target)}")
+            raise _full(bench, target, len(content))
+        if "not found" in said:
+            raise CheckFailed(f"the board has no tftp: {said}", hint="its BusyBox lacks the applet")
+    raise CheckFailed(
+        f"{name} did not arrive: {said or 'no answer to the TFTP request'}",
+        hint=f"can the board reach UDP port {bench.server.port} of {bench.host}? "
+        "A firewall on this host must let it in",
+    )
+
+
+def _line(bench: Bench, name: str, target: str, size: int, seconds: float) -> str:
+    where = f"{bench.host} {bench.server.port}"
+    get = f"tftp -g -b {size} -l {quote(target)} -r {quote(name)} {where} 2>&1 >/dev/null"
+    limited = f"timeout {seconds:.0f} {get}" if size > BLOCK_SIZES[-1] else get
+    return (
+        f"rm -f {quote(target)}; {limited} && chmod 755 {quote(target)} && "
+        f"sha256sum <{quote(target)}"
+    )
+
+
+def _same(said: str, target: str, content: bytes) -> str:
+    wanted = hashlib.sha256(content).hexdigest()
+    found = re.findall(r"\b[0-9a-f]{64}\b", said)
+    got = found[-1] if found else "unknown"
+    if got != wanted:
+        raise CheckFailed(
+            f"{target} arrived damaged: sha256 {got}, not {wanted}",
+            hint="run it again; if it stays so, suspect the network card or the memory",
+        )
+    return target
+
+
+def _room(bench: Bench, target: str, size: int) -> None:
+    # The file may be there from an earlier run: its room counts as free. A root in RAM that df
+    # does not know about says nothing here, and tftp itself says so if it is full.
+    result = bench.shell.run(f"rm -f {quote(target)}; df -Pk {TO} 2>/dev/null | tail -n 1")
+    fields = result.text.split()
+    if len(fields) >= 6 and fields[3].isdigit() and int(fields[3]) * 1024 < size:
+        raise _full(bench, target, size)
+
+
+def _full(bench: Bench, target: str, size: int) -> CheckFailed:
+    free = bench.shell.run(f"df -k {TO}").text.strip().splitlines()[-1:]
+    return CheckFailed(
+        f"the board's {TO} is full: {target} needs {(size + 1023) // 1024} KiB; {' '.join(free)}",
+        hint=f"on the board: du -k {TO}, and delete what is not needed",
+    )

@@ -1,0 +1,41 @@
+"""Is lo up? Without it every connect() to the board's own addresses fails."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rootfs_tool.checks import ifconfig
+from rootfs_tool.checks.base import Bench, Check, CheckFailed
+
+MEND = (
+    "on the board: ifconfig lo 127.0.0.1 up; for good: [network] loopback = true, and build again"
+)
+
+
+class Loopback(Check):
+    """`lo` is up and 127.0.0.1 answers a ping."""
+
+    type: Literal["loopback"] = "loopback"
+
+    @property
+    def title(self) -> str:
+        return "loopback lo"
+
+    def run(self, bench: Bench) -> str:
+        seen = ifconfig.ask(bench.shell, "lo")
+        if seen is None:
+            raise CheckFailed(
+                "this kernel has no lo", hint="build it with CONFIG_NET and CONFIG_INET"
+            )
+        if "UP" not in seen.flags or seen.address is None:
+            raise CheckFailed(
+                "lo is down: every connect() to 127.0.0.1 or to the board's own address gives "
+                "error 101, Network is unreachable",
+                hint=MEND,
+            )
+        if seen.address != "127.0.0.1":
+            raise CheckFailed(f"lo has the address {seen.address}, not 127.0.0.1", hint=MEND)
+        answer = bench.shell.run("ping -c 1 -W 2 127.0.0.1")
+        if answer.status != 0:
+            raise CheckFailed(f"127.0.0.1 does not answer\n{answer.text}".rstrip(), hint=MEND)
+        return "127.0.0.1 up, answers"

@@ -1,0 +1,31 @@
+"""Does an address answer the board's ping?"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Literal
+
+from rootfs_tool.checks.base import Bench, Check, CheckFailed
+
+
+class Ping(Check):
+    """An address answers within two seconds; this host, unless you name another."""
+
+    type: Literal["ping"] = "ping"
+
+    address: IPv4Address | None = None
+    """Who should answer."""
+
+    @property
+    def title(self) -> str:
+        return f"ping {self.address or 'host'}"
+
+    def run(self, bench: Bench) -> str:
+        address = self.address or bench.host
+        result = bench.shell.run(f"ping -c 1 -W 2 {address}")
+        if result.status != 0:
+            raise CheckFailed(
+                f"no answer from {address}\n{result.text}".rstrip(),
+                hint=f"is {address} up, and does its firewall let ICMP echo pass?",
+            )
+        return f"{address} answers"

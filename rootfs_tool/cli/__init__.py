@@ -1,0 +1,51 @@
+"""The command line: this file knows the commands' names, one file each has what they do.
+
+Nothing is imported here that ``--help`` does not need: the list of commands answers at once, and a
+command pays only for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# name -> (module, what the list of commands says)
+COMMANDS = {
+    "boards": ("boards", "List, show and check board profiles."),
+    "render": ("render", "Write the init scripts of a board alone."),
+    "build": ("build", "Build a bootable rootfs."),
+    "run": ("run", "Boot it in QEMU, your terminal on its console."),
+    "bringup": ("bringup", "Boot it, log in, check it, run your programs on it."),
+    "doctor": ("doctor", "Is this host ready, and if not, what mends it?"),
+}
+
+HELP = """\
+Usage: rootfs-tool [OPTIONS] COMMAND [ARGS]...
+
+  Build a minimal BusyBox rootfs for a board, boot it, and check that it came up.
+
+Options:
+  --version  Show the version and exit.
+  -v, --verbose  Show the host programs that are run.
+  --debug    Show the traceback of an error.
+  -h, --help  Show this message and exit.
+
+Commands:
+"""
+
+
+def main() -> None:
+    """The ``rootfs-tool`` program."""
+    completing = "_ROOTFS_TOOL_COMPLETE" in os.environ
+    if sys.argv[1:] in ([], ["-h"], ["--help"]) and not completing:
+        sys.stdout.write(help_text())
+        return
+    from rootfs_tool.cli.group import run
+
+    run()
+
+
+def help_text() -> str:
+    """What ``rootfs-tool --help`` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    return HELP + "".join(f"  {name:{width}}{text}\n" for name, (_, text) in COMMANDS.items())

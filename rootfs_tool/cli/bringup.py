@@ -1,0 +1,188 @@
+"""``rootfs-tool bringup``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from rootfs_tool import elf
+from rootfs_tool.bringup import Bringup, Report, bringup
+from rootfs_tool.checks import Check, Program, Spawn, of_network
+from rootfs_tool.cli.progress import progress
+from rootfs_tool.cli.subject import machine, subject
+from rootfs_tool.errors import ConfigError
+from rootfs_tool.recipe import Recipe, find
+from rootfs_tool.report.files import save, to_json, to_junit
+from rootfs_tool.targets import Attached
+
+
+@click.command("bringup")
+@click.argument("what")
+@click.option("--run", "runs", multiple=True, metavar="'FILE ARGS'", help="Fetch and run it.")
+@click.option(
+    "--spawn",
+    "spawns",
+    multiple=True,
+    metavar="'FILE ARGS'",
+    help="Fetch it and leave it running, before any --run.",
+)
+@click.option("--console", metavar="URL", help="The serial line of a real board.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="out",
+    show_default=True,
+    help="Where the build and the run's report go.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds that each --run may take.",
+)
+@click.option(
+    "--boot-timeout",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    help="Seconds until the board must have a shell.",
+)
+@click.option(
+    "--tftp-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="UDP port of the TFTP server; 0 is any free one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report as JUnit XML to this file too.",
+)
+def command(
+    what: str,
+    runs: tuple[str, ...],
+    spawns: tuple[str, ...],
+    console: str | None,
+    out: Path,
+    timeout: float,
+    boot_timeout: float,
+    tftp_port: int,
+    as_json: bool,
+    junit: Path | None,
+) -> None:
+    """Boot WHAT (a board, a recipe.toml or an out/), check it, and run your programs on it.
+
+    Exits 0 when all passed, 1 when a check or a program failed, 7 when the console was in trouble.
+    """
+    recipe, _ = find(what)
+    checks = _checks(recipe, spawns, runs, timeout)
+    with progress(programs=sys.stderr if as_json else sys.stdout):
+        wanted = _wanted(what, out, console, checks, boot_timeout, tftp_port)
+        directory = _directory(out if not _is_build(what) else Path(what))
+        report = bringup(
+            wanted,
+            transcript=directory / "console.log",
+            keep=lambda report: save(report, directory / "report.json"),
+        )
+    if junit is not None:
+        junit.write_text(to_junit(report))
+    _show(report, directory, as_json)
+    sys.exit(report.exit_code)
+
+
+def _checks(
+    recipe: Recipe, spawns: Sequence[str], runs: Sequence[str], timeout: float
+) -> tuple[Check, ...]:
+    programs: list[Program | Spawn] = []
+    for text in spawns:
+        file, arguments = _command_line("--spawn", text)
+        programs.append(Spawn(file=file, arguments=arguments))
+    for text in runs:
+        file, arguments = _command_line("--run", text)
+        programs.append(Program(file=file, arguments=arguments, timeout=timeout))
+    checks = (*of_network(recipe.board.network), *programs, *recipe.check)
+    for check in checks:
+        if isinstance(check, (Program, Spawn)):
+            elf.check(check.file, recipe.board.arch)
+    return checks
+
+
+def _command_line(option: str, text: str) -> tuple[Path, tuple[str, ...]]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: {error}", hint="close the quotes") from None
+    if not words:
+        raise ConfigError(f"{option} names no file")
+    return Path(words[0]), tuple(words[1:])
+
+
+def _wanted(
+    what: str,
+    out: Path,
+    console: str | None,
+    checks: tuple[Check, ...],
+    boot_timeout: float,
+    tftp_port: int,
+) -> Bringup:
+    if console is not None:
+        recipe, _ = find(what)
+        attached = Attached(console=console)
+        boot = partial(attached.boot, None, recipe.board.console)
+        host = attached.host(recipe.board.network)
+    else:
+        recipe, build = subject(what, out)
+        qemu = machine(recipe)
+        boot = partial(qemu.boot, build, recipe.board.console)
+        host = qemu.host(recipe.board.network)
+    return Bringup(
+        board=recipe.board.name,
+        boot=boot,
+        host=host,
+        network=recipe.board.network,
+        line=recipe.board.console,
+        checks=checks,
+        boot_timeout=boot_timeout,
+        tftp_port=tftp_port,
+    )
+
+
+def _is_build(what: str) -> bool:
+    return (Path(what) / "manifest.json").is_file()
+
+
+def _directory(out: Path) -> Path:
+    """A new out/runs/<time>, also when two runs start in the same second."""
+    now = time.strftime("%Y-%m-%dT%H%M%S")
+    for suffix in ("", *(f".{number}" for number in range(1, 1000))):
+        directory = out / "runs" / f"{now}{suffix}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{directory}: {error.strerror}", hint="-o names another") from None
+        return directory
+    raise ConfigError(f"{out}/runs has a thousand runs of this very second")
+
+
+def _show(report: Report, directory: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(to_json(report), nl=False)
+        return
+    from rich.console import Console
+
+    from rootfs_tool.report.terminal import draw
+
+    Console(highlight=False, soft_wrap=True).print(draw(report))
+    click.echo(f"\nreport and console transcript: {directory}")

@@ -1,0 +1,68 @@
+"""Steps and notes on stderr, a board's program on stdout, while a command works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import click
+
+from rootfs_tool.events import Event, listening
+
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """On a terminal the running step is a line that is written over; elsewhere only ended ones."""
+
+    def __init__(self, programs: TextIO) -> None:
+        self._programs = programs
+        self._live = sys.stderr.isatty()
+        self._open_line = False
+
+    def __call__(self, event: Event) -> None:
+        match event.kind:
+            case "begin":
+                if self._live:
+                    self._write(f"{_CLEAR}{self._indent(event)}… {event.text}")
+            case "end":
+                mark = click.style("✓", fg="green")
+                self._line(f"{self._indent(event)}{mark} {event.text} ({event.seconds:.2f} s)")
+            case "fail":
+                mark = click.style("✗", fg="red")
+                self._line(f"{self._indent(event)}{mark} {event.text} ({event.seconds:.2f} s)")
+            case "note":
+                self._line(f"{self._indent(event)}note: {event.text}")
+            case "output":
+                self._program(event.text)
+
+    def _program(self, text: str) -> None:
+        if self._live and not self._open_line:
+            self._write(_CLEAR)
+        self._programs.write(text)
+        self._programs.flush()
+        self._open_line = not text.endswith("\n")
+
+    def _line(self, text: str) -> None:
+        if self._open_line:
+            self._programs.write("\n")
+            self._programs.flush()
+            self._open_line = False
+        self._write(f"{_CLEAR if self._live else ''}{text}\n")
+
+    def _write(self, text: str) -> None:
+        click.echo(text, err=True, nl=False)
+
+    @staticmethod
+    def _indent(event: Event) -> str:
+        return "  " * event.depth
+
+
+@contextmanager
+def progress(*, programs: TextIO | None = None) -> Iterator[None]:
+    """Draw what happens until the block ends; ``programs`` is where their output goes."""
+    drawing = Progress(programs or sys.stdout)
+    with listening(drawing):
+        yield

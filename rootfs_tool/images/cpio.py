@@ -1,0 +1,140 @@
+"""Initramfs: a newc archive, written here because owners and devices need no root that way."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+import zstandard
+
+from rootfs_tool.errors import ConfigError
+from rootfs_tool.images.base import ImageFormat
+from rootfs_tool.tree import Device, File, Node, Symlink, Tree, st_mode
+
+CHUNK = 1 << 20  # bytes read and compressed at a time
+HEADER = 110  # bytes of a record before its name
+TRAILER = "TRAILER!!!"
+LARGEST = (1 << 32) - 1  # bytes of one file: eight hexadecimal digits
+
+ZSTD_LEVEL = 9
+GZIP_LEVEL = 6
+
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Cpio(ImageFormat):
+    """An initramfs, which the kernel unpacks into RAM."""
+
+    type: Literal["cpio"] = "cpio"
+
+    compression: Literal["zstd", "gzip", "none"] = "zstd"
+    """How it is compressed; the kernel must know it too."""
+
+    @property
+    def filename(self) -> str:
+        ends = {"zstd": ".zst", "gzip": ".gz", "none": ""}
+        return f"initramfs.cpio{ends[self.compression]}"
+
+    def write(self, tree: Tree, out: Path, *, epoch: int) -> None:
+        nodes = [(path.as_posix().lstrip("/") or ".", node) for path, node in tree.walk()]
+        sizes = [_size(name, node) for name, node in nodes]
+        ends = [(TRAILER, 0), *((name, size) for (name, _), size in zip(nodes, sizes, strict=True))]
+        total = sum(_padded(HEADER + len(_bytes(name)) + 1) + _padded(size) for name, size in ends)
+        with out.open("wb") as file, _compressed(file, self.compression, total) as archive:
+            for inode, ((name, node), size) in enumerate(zip(nodes, sizes, strict=True), start=1):
+                archive.write(_header(name, node, size, inode=inode, epoch=epoch))
+                for block in _body(name, node, size):
+                    archive.write(block)
+                archive.write(bytes(-size % 4))
+            archive.write(_header(TRAILER, None, 0, inode=0, epoch=0))
+
+
+@contextmanager
+def _compressed(file: IO[bytes], how: str, total: int) -> Iterator[Writable]:
+    """Where to write ``total`` bytes so that ``file`` gets them compressed."""
+    match how:
+        case "zstd":
+            zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+            with zstd.stream_writer(file, size=total, closefd=False) as writer:
+                yield writer
+        case "gzip":
+            with gzip.GzipFile("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as writer:
+                yield writer
+        case _:
+            yield file
+
+
+def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) -> bytes:
+    """A record of the "new ASCII" format, up to the file's bytes.
+
+    Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's sources.
+    """
+    encoded = _bytes(name) + b"\0"
+    mode = st_mode(node) if node is not None else 0
+    uid, gid = (0, 0) if node is None or isinstance(node, Symlink) else (node.uid, node.gid)
+    major, minor = (node.major, node.minor) if isinstance(node, Device) else (0, 0)
+    # inode, mode, uid, gid, links, time, size, device (two), device node (two), name, checksum;
+    # two names of one inode with one link each are two files.
+    fields = (inode, mode, uid, gid, 1, epoch, size, 0, 0, major, minor, len(encoded), 0)
+    return (b"070701" + b"%08X" * len(fields) % fields + encoded).ljust(
+        _padded(HEADER + len(encoded)), b"\0"
+    )
+
+
+def _size(name: str, node: Node) -> int:
+    """Bytes that follow the header. Raises ConfigError if that can't be told or is too much."""
+    match node:
+        case File(content=Path() as path):
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise ConfigError(f"{path}: {error.strerror}") from None
+        case File(content=bytes() as content):
+            size = len(content)
+        case Symlink(to=to):
+            size = len(_bytes(to))
+        case _:
+            size = 0
+    if size > LARGEST:
+        raise ConfigError(f"/{name} is larger than an initramfs can hold (4 GiB)")
+    return size
+
+
+def _body(name: str, node: Node, size: int) -> Iterator[bytes]:
+    match node:
+        case File(content=bytes() as content):
+            yield from (content[at : at + CHUNK] for at in range(0, size, CHUNK))
+        case File(content=Path() as path):
+            yield from _read(path, size)
+        case Symlink(to=to):
+            yield _bytes(to)
+        case _:
+            pass
+
+
+def _read(path: Path, size: int) -> Iterator[bytes]:
+    """The bytes of a file. Raises ConfigError if they are not as many as they were."""
+    left = size
+    try:
+        with path.open("rb", buffering=0) as file:
+            while left and (block := file.read(min(left, CHUNK))):
+                left -= len(block)
+                yield block
+            if left or file.read(1):
+                raise ConfigError(f"{path} changed while it was read", hint="build again")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def _padded(length: int) -> int:
+    return -(-length // 4) * 4
+
+
+def _bytes(name: str) -> bytes:
+    """A name as it was on disk, even if it is no UTF-8 (PEP 383)."""
+    return name.encode(errors="surrogateescape")

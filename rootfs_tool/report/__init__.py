@@ -1,0 +1,1 @@
+"""Draw a Report: for the terminal, as JSON, as JUnit XML."""

@@ -1,0 +1,58 @@
+"""A report as a person reads it: a table of what was asked and found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import indent
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rootfs_tool.bringup import CheckResult, Report
+
+STYLES = {"passed": "green", "failed": "bold red", "broken": "bold red", "skipped": "yellow"}
+
+
+def draw(report: Report) -> RenderableType:
+    """The table, then what is wrong and what mends it, then the logs and the programs' output."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("check")
+    table.add_column("")
+    table.add_column("s", justify="right")
+    table.add_column("found")
+    for result in report.results:
+        table.add_row(
+            Text(result.name),
+            Text(result.outcome, style=STYLES[result.outcome]),
+            f"{result.seconds:.2f}",
+            Text(result.message.partition("\n")[0]),
+        )
+    return Group(table, *_programs(report), *_wrong(report))
+
+
+def _programs(report: Report) -> Iterator[RenderableType]:
+    for result in report.results:
+        if result.output and result.outcome in ("passed", "failed"):
+            yield from _block(f"{result.name}: output, {result.message}", result.output)
+    for name, log in report.logs.items():
+        yield from _block(f"{name}: log", log)
+
+
+def _wrong(report: Report) -> Iterator[RenderableType]:
+    for result in report.results:
+        if result.outcome in ("failed", "broken"):
+            yield from _trouble(result)
+
+
+def _trouble(result: CheckResult) -> Iterator[RenderableType]:
+    yield Text.assemble("\n", (f"{result.name}: ", "bold red"), result.message)
+    if result.hint:
+        yield Text(f"  hint: {result.hint}")
+    if result.outcome == "broken" and result.output:
+        yield from _block("the last lines of the console", result.output)
+
+
+def _block(title: str, body: str) -> Iterator[RenderableType]:
+    yield Text(f"\n{title}", style="bold")
+    yield Text(indent(body.rstrip("\n"), "  "))

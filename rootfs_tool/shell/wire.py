@@ -1,0 +1,253 @@
+"""Requests to the agent on the board, and its answers out of all that the board sends."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rootfs_tool.console.base import Console
+from rootfs_tool.console.tail import Tail
+from rootfs_tool.errors import ConsoleClosed, ConsoleTimeout
+from rootfs_tool.shell import disaster, kernellog
+from rootfs_tool.shell.digest import agrees
+
+SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
+PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
+_LONGEST_FRAME = 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    letter: str
+    fields: tuple[str, ...]
+    body: bytes | None = b""
+    """None when it came damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """The mark before a body that has not ended yet: where it is in what we hold, and its end."""
+
+    fields: bytes
+    end: int
+
+
+class Wire:
+    def __init__(self, console: Console, mark: str) -> None:
+        """``mark`` is the word that the agent's answers carry."""
+        self.mark = mark
+        self.kernel_log: list[bytes] = []
+        self.lost = False
+        """Whether the board has gone: closed, panicked, restarted or silent."""
+
+        self.suspicion: str | None = None
+        """What a board says when it goes down, seen, and no answer from the agent since."""
+
+        self.refused = False
+        """Whether the agent took the last request for damaged."""
+
+        self._console = console
+        self._tail = Tail()
+        self._number = 0
+        self._held = bytearray()
+        self._scanned = self._watched = 0
+        self._opening: _Opening | None = None
+        self._answers: dict[int, Answer] = {}
+        self._frame = re.compile(
+            rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2\n", re.ASCII
+        )
+
+    # -- bytes ---------------------------------------------------------------------------------
+
+    @property
+    def tail(self) -> str:
+        """The last twenty lines that the board sent."""
+        return self._tail.text()
+
+    @property
+    def unread(self) -> bytes:
+        """What has come and is no answer."""
+        return bytes(self._held)
+
+    def write(self, data: bytes) -> None:
+        self._console.write(data)
+
+    def forget(self) -> None:
+        """Drop what is unread, and answers that nobody waited for."""
+        self._held.clear()
+        self._answers.clear()
+        self._scanned = self._watched = 0
+        self._opening = None
+
+    def receive(self, timeout: float) -> bool:
+        """Take in what comes within ``timeout`` seconds; False when nothing does.
+
+        Raises ConsoleClosed with the last lines, and KernelPanic when that is what they say.
+        """
+        try:
+            data = self._console.read(max(0.0, timeout))
+        except ConsoleClosed as error:
+            raise self._closed(error) from None
+        if data:
+            self._tail.add(data)
+            self._held += data
+            self._take_answers()
+            self._watch()
+        return bool(data)
+
+    def _closed(self, error: ConsoleClosed) -> Exception:
+        self.lost = True
+        if disaster.PANIC.search(self._tail.raw()):
+            return disaster.panic(self._tail.raw(), self.tail)
+        return ConsoleClosed(str(error), tail=self.tail, hint=error.hint)
+
+    def _watch(self) -> None:
+        """Look for the last words of a kernel in what is not the body of an answer."""
+        start = max(0, self._watched - disaster.LONGEST)
+        self._watched = len(self._held)
+        in_body = self._opening.end if self._opening else len(self._held)
+        for phrase in (disaster.PANIC, disaster.REBOOT):
+            if found := phrase.search(self._held, start):
+                self.suspicion = found[0].decode(errors="replace")
+                if phrase is disaster.PANIC and found.start() < in_body:
+                    self.give_up()
+
+    def give_up(self) -> None:
+        """Raise the error for what we suspect, when the rest of its lines are here."""
+        self.lost = True
+        phrase, self.suspicion = self.suspicion or "", None
+        until = time.monotonic() + 2
+        with suppress(ConsoleClosed):
+            while time.monotonic() < until and (data := self._console.read(0.2)):
+                self._tail.add(data)
+        if disaster.PANIC.match(phrase.encode()):
+            raise disaster.panic(self._tail.raw(), self.tail)
+        raise disaster.rebooted(phrase, self.tail)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def _take_answers(self) -> None:
+        position = self._scanned
+        while frame := self._frame.search(self._held, position):
+            letter, fields = frame[1].decode(), bytes(frame[2])
+            if letter == "B":
+                self._opening = _Opening(fields=fields, end=frame.end())
+                position = frame.end()
+                continue
+            body = self._body(frame, fields) if letter == "E" else b""
+            start = 0 if letter == "E" else frame.start()
+            # an answer that came in the middle of a body leaves the body whole behind it
+            del self._held[start : frame.end()]
+            position = start
+            self._file(letter, fields.decode(errors="replace"), body)
+        self._scanned = max(position, len(self._held) - _LONGEST_FRAME)
+
+    def _file(self, letter: str, fields: str, body: bytes | None) -> None:
+        self.suspicion = None
+        self._watched = 0
+        if letter == "E":
+            self._opening = None
+        if letter == "N":
+            self.refused = True
+            return
+        words = tuple(fields.split(" "))
+        if words[0].isdigit():
+            self._answers[int(words[0])] = Answer(letter=letter, fields=words, body=body)
+
+    def _body(self, frame: re.Match[bytes], fields: bytes) -> bytes | None:
+        """The body before the closing ``frame`` when its digest agrees, perhaps once mended."""
+        digest = fields.rpartition(b" ")[2].decode(errors="replace")
+        if digest == "-":
+            return b""
+        if self._opening is not None and self._opening.fields == fields:
+            plain = bytes(self._held[self._opening.end : frame.start()])
+            if agrees(plain, digest):
+                return plain
+        stripped, messages = kernellog.strip(bytes(self._held[: frame.end()]))
+        begin = b"\n\x1eB %s %s|%s\n" % (self.mark.encode(), fields, fields)
+        body = stripped.rpartition(begin)[2].rpartition(b"\n\x1eE ")[0]
+        for candidate in (body, _decoded(body)):
+            if agrees(candidate, digest):
+                self.kernel_log += messages
+                return candidate
+        return None
+
+    def _mend(self) -> None:
+        """Find an answer whose own marks have kernel messages in them."""
+        after = self._opening.end if self._opening else 0
+        if self._held.find(b"\x1e", after) < 0:
+            return
+        stripped, messages = kernellog.strip(bytes(self._held))
+        if any(frame[1] != b"B" for frame in self._frame.finditer(stripped)):
+            self.kernel_log += messages
+            self._held[:] = stripped
+            self._scanned = 0
+            self._opening = None
+            self._take_answers()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def send(self, number: int, text: str, line: str | None = None) -> None:
+        """Send a request, and the ``line`` of text that goes with it."""
+        self.refused = False
+        request = f"{number} {text}"
+        after = "" if line is None else f"{line}\n"
+        self.write(f"{len(request)} {request}\n{after}".encode("ascii"))
+
+    def wait(self, number: int, timeout: float, *, wary: bool = False) -> Answer | None:
+        """The answer to a request, or None after ``timeout`` seconds or when it was refused.
+
+        While the body of an answer is coming the clock stands still. ``wary`` returns too when
+        there is a suspicion.
+        """
+        deadline = time.monotonic() + timeout
+        while number not in self._answers:
+            now = time.monotonic()
+            if self.refused or now >= deadline:
+                return None
+            if not self.receive(min(SETTLED, deadline - now)):
+                self._mend()
+            elif self._opening is not None:
+                deadline = time.monotonic() + timeout
+            if wary and self.suspicion is not None:
+                return self._answers.pop(number, None)
+        return self._answers.pop(number)
+
+    def ask(self, text: str, *, line: str | None = None, tries: int = 6) -> Answer:
+        """Send a request that may be sent twice, until it is answered.
+
+        Raises ConsoleTimeout when it never is, and what `receive` raises.
+        """
+        number = self.number()
+        patience = PATIENCE
+        for _ in range(tries):
+            self.send(number, text, line)
+            if answer := self.wait(number, patience):
+                return answer
+            if self.refused:
+                continue
+            if self.suspicion is not None:
+                self.give_up()
+            self.write(b"\n")  # it ends a request that lost its own
+            patience = min(4 * PATIENCE, 2 * patience)
+        self.lost = True
+        raise ConsoleTimeout(
+            "the shell on the board answers no more",
+            tail=self.tail,
+            hint="it hangs, or something else has taken its console",
+        )
+
+
+def _decoded(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(body, validate=False)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,41 @@
+"""A file you already have."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from rootfs_tool.artefact import Artefact
+from rootfs_tool.errors import FetchError
+from rootfs_tool.sources.apt import Archive
+from rootfs_tool.sources.base import Source
+from rootfs_tool.tree import File, Tree
+
+
+class LocalFile(Source):
+    """A file you already have."""
+
+    type: Literal["file"] = "file"
+
+    path: Path
+    """The file on this host."""
+
+    to: str
+    """Where it goes on the board."""
+
+    mode: int = 0o644
+    """Its permission bits, best written in octal: 0o755."""
+
+    def fetch(self, archive: Archive) -> tuple[Artefact, ...]:
+        try:
+            with self.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise FetchError(f"{self.path}: {error.strerror}") from None
+        name = self.path.name
+        return (Artefact(name=name, version="", sha256=digest, origin="file", path=self.path),)
+
+    def install(self, artefact: Artefact, tree: Tree) -> None:
+        node = File(content=artefact.path, mode=self.mode)
+        tree.add(self.to, node, origin=str(artefact.path))

@@ -1,0 +1,89 @@
+"""The lock: which package exactly a build takes; a TOML file beside the profile."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rootfs_tool.arch import Arch
+from rootfs_tool.errors import ConfigError
+
+FORMAT = 1
+HEADER = """\
+# The exact packages that a build takes: commit this file beside the profile.
+# Written by rootfs-tool; `rootfs-tool build --update-lock` takes the newest and writes it again.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One package.
+
+    ``name`` is what was asked for and ``package`` what that stands for; ``size`` is in bytes, of
+    the .deb, and ``sha256`` its digest in hexadecimal.
+    """
+
+    name: str
+    package: str
+    version: str
+    size: int
+    sha256: str
+
+
+def load(path: Path, *, suite: str, arch: Arch) -> dict[str, Pin]:
+    """The pins by the name asked for; none if there is no lock, or it is of another suite.
+
+    Raises ConfigError if the file is not a lock.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+        if table["format"] != FORMAT:
+            raise ConfigError(f"{path}: is of another rootfs-tool", hint="--update-lock renews it")
+        if (table["suite"], table["architecture"]) != (suite, arch.debian):
+            return {}
+        return {pin.name: pin for pin in map(pin_of, table.get("package", ()))}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(
+            f"{path}: is not a lock file: {reason}", hint="--update-lock writes it anew"
+        ) from None
+
+
+def pin_of(table: dict[str, Any]) -> Pin:
+    """A pin as a file has it. Raises ValueError, KeyError or TypeError if it is none."""
+    pin = Pin(**table)
+    for one in fields(pin):
+        if type(getattr(pin, one.name)).__name__ != one.type:
+            raise TypeError(f"{one.name} must be {one.type}")
+    if len(pin.sha256) != 64 or set(pin.sha256) - set("0123456789abcdef"):
+        raise ValueError(f"sha256 of {pin.name} is not 64 hexadecimal digits")
+    return pin
+
+
+def dumps(pins: Iterable[Pin], *, suite: str, arch: Arch) -> str:
+    """The text of a lock; the same pins give the same text."""
+    lines = [HEADER, f"format = {FORMAT}", f'suite = "{suite}"', f'architecture = "{arch.debian}"']
+    for pin in sorted(pins, key=lambda pin: pin.name):
+        lines += ["", "[[package]]"]
+        # Debian policy 5.6.1 and 5.6.12: neither names nor versions hold a quote or a backslash.
+        for key, value in asdict(pin).items():
+            lines.append(f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"')
+    return "\n".join(lines) + "\n"
+
+
+def save(path: Path, text: str) -> None:
+    """Write a lock whole or not at all. Raises OSError where that is not possible."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

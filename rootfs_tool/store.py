@@ -1,0 +1,192 @@
+"""The cache's entries: directories of files, whole or not there, with an index of what they are.
+
+Each lies at ``KIND/DIGEST/`` below the cache directory, where the digest is of what it was made
+from. It is made under another name and renamed when it is whole, so that two builds at once, or a
+build that is killed, never leave half of one. Owners and modes stand in ``index.json``, because
+those on this host's disk are the user's and the umask's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from rootfs_tool import events, paths
+from rootfs_tool.errors import FetchError
+from rootfs_tool.tree import Directory, File, Node, Symlink
+
+FORMAT = 1
+CHUNK = 1 << 20  # bytes read at a time
+CHECKED = (".xz", ".zst", ".gz")  # these carry a checksum of their own
+
+Kind = Literal["unpacked", "modules"]
+
+
+class Row(NamedTuple):
+    """``mode`` is st_mode as in inode(7), ``value`` a file's size in bytes or a link's target."""
+
+    mode: int
+    uid: int
+    gid: int
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry. ``rows`` has what is in it by absolute path on the board, as index.json does."""
+
+    directory: Path
+    rows: dict[str, list[int | str]]
+
+    @property
+    def digest(self) -> str:
+        return self.directory.name
+
+    def path(self, name: str) -> Path:
+        """Where the bytes of a file lie on this host."""
+        return Path(f"{self.directory}/files{name}")
+
+    def checked(self, name: str) -> Path:
+        """Like ``path``. Raises FetchError if the file is not as long as it was."""
+        path = self.path(name)
+        if _size(path) != self.rows[name][3]:
+            raise self.damaged(name)
+        return path
+
+    def damaged(self, name: str) -> FetchError:
+        """The error that says so; the entry is dropped, for it is made again when it is missing."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return FetchError(f"{self.path(name)} in the cache was damaged", hint="build again")
+
+    def nodes(self) -> Iterator[tuple[str, Node]]:
+        """Everything in it, as a tree takes it."""
+        for name, row in self.rows.items():
+            mode, uid, gid, value = Row(*row)  # type: ignore[arg-type]  # JSON's numbers
+            if stat.S_ISREG(mode):
+                content = self.path(name)
+                yield name, File(content=content, mode=stat.S_IMODE(mode), uid=uid, gid=gid)
+            elif stat.S_ISDIR(mode):
+                yield name, Directory(mode=stat.S_IMODE(mode), uid=uid, gid=gid)
+            else:
+                yield name, Symlink(str(value))
+
+    def whole(self) -> bool:
+        """Whether every file is there, and as long as it was.
+
+        Those with a checksum of their own are left to whoever unpacks them: a kernel has thousands.
+        """
+        return all(
+            _size(self.path(name)) == row[3]
+            for name, row in self.rows.items()
+            if stat.S_ISREG(int(row[0])) and not name.endswith(CHECKED)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """An entry that is being made, in a directory that nobody else looks at."""
+
+    directory: Path
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def file(self, name: str, content: IO[bytes], *, mode: int, uid: int = 0, gid: int = 0) -> None:
+        """Take in everything from ``content`` as the file ``name``."""
+        path = Path(f"{self.directory}/files{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as out:
+            shutil.copyfileobj(content, out, CHUNK)
+            size = out.tell()
+        self.rows[name] = Row(stat.S_IFREG | mode, uid, gid, size)
+
+    def hardlink(self, name: str, to: str) -> None:
+        """Another name of a file that is in already."""
+        path = Path(f"{self.directory}/files{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(f"{self.directory}/files{to}")
+        self.rows[name] = self.rows[to]
+
+    def folder(self, name: str, *, mode: int, uid: int = 0, gid: int = 0) -> None:
+        self.rows[name] = Row(stat.S_IFDIR | mode, uid, gid, 0)
+
+    def symlink(self, name: str, to: str) -> None:
+        self.rows[name] = Row(stat.S_IFLNK | 0o777, 0, 0, to)
+
+
+def find(kind: Kind, digest: str) -> Stored | None:
+    """The entry, if it is there and whole; one that is damaged is dropped."""
+    directory = paths.cache() / kind / digest
+    try:
+        index = json.loads((directory / "index.json").read_bytes())
+        if index["format"] == FORMAT:
+            stored = Stored(directory, index["rows"])
+            if stored.whole():
+                return stored
+    except FileNotFoundError:
+        if not directory.exists():
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # torn, or of another rootfs-tool: it is made again
+    shutil.rmtree(directory, ignore_errors=True)
+    return None
+
+
+@contextmanager
+def making(kind: Kind, digest: str) -> Iterator[Making]:
+    """Make the entry in the block; it is there, whole, when the block ends without an error.
+
+    Raises FetchError if the cache can't be written.
+    """
+    shelf = paths.cache() / kind
+    with unwritable(shelf):
+        shelf.mkdir(exist_ok=True)
+        with locked(shelf / ".lock"):
+            for stale in shelf.glob(".making-*"):  # whoever made it was killed: we have the lock
+                shutil.rmtree(stale, ignore_errors=True)
+            directory = Path(tempfile.mkdtemp(prefix=".making-", dir=shelf))
+            try:
+                one = Making(directory)
+                yield one
+                table = {"format": FORMAT, "rows": one.rows}
+                (directory / "index.json").write_text(json.dumps(table, separators=(",", ":")))
+                if not (shelf / digest).exists():
+                    directory.rename(shelf / digest)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other builds out of the block; the kernel lets go when this process ends, however."""
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            events.note(f"another build uses {path.parent}, waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def unwritable(where: Path) -> Iterator[None]:
+    """Say so in one line when the block can't write ``where``."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchError(f"{error.filename or where}: {error.strerror}") from None
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 if it is not there."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  # twice as fast, and a kernel has a thousand
+    except OSError:
+        return -1

@@ -1,0 +1,150 @@
+"""QEMU as the board: the same kernel, the same rootfs, a serial console on a pty."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from ipaddress import IPv4Address
+from typing import IO, Literal
+
+from rootfs_tool import proc
+from rootfs_tool.console import connect
+from rootfs_tool.console.base import Console, Line
+from rootfs_tool.errors import CommandError
+from rootfs_tool.manifest import Build
+from rootfs_tool.network import Network
+from rootfs_tool.targets.base import HostAddress, Target
+from rootfs_tool.targets.qmp import Qmp
+
+# What QEMU's user network calls the host's loopback (QEMU system manual, "Using the user mode
+# network stack").
+HOST = HostAddress(bind="127.0.0.1", seen=IPv4Address("10.0.2.2"))
+
+
+class Qemu(Target):
+    """A machine that QEMU knows, booted from the build's kernel and initramfs."""
+
+    type: Literal["qemu"] = "qemu"
+
+    machine: str
+    """QEMU's name for it: `qemu-system-aarch64 -machine help` lists them."""
+
+    cpu: str | None = None
+    """CPU model, where the machine leaves the choice."""
+
+    memory: int = 512
+    """MiB of RAM."""
+
+    smp: int | None = None
+    """Number of CPUs, where the machine leaves the choice."""
+
+    nic: Literal["virtio-net-pci", "usb-net"] | None = "virtio-net-pci"
+    """The network card on QEMU's user network; 10.0.2.2 is this host."""
+
+    serial: int = 0
+    """Which of the machine's serial ports the console is, counted from 0."""
+
+    @contextmanager
+    def boot(self, build: Build, line: Line) -> Iterator[Console]:
+        with (
+            tempfile.TemporaryFile() as said,
+            proc.running(
+                *self.argv(build),
+                *("-display", "none", "-monitor", "none", "-no-reboot", "-S", "-qmp", "stdio"),
+                *self._serial("chardev:console"),
+                *("-chardev", "pty,id=console"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            ) as qemu,
+        ):
+            assert qemu.stdin is not None
+            assert qemu.stdout is not None
+            with qemu.stdin, qemu.stdout, _words_of(said, build):
+                qmp = Qmp(qemu.stdin, qemu.stdout)
+                chardevs = {one["label"]: one["filename"] for one in qmp.execute("query-chardev")}
+                terminal = chardevs["console"].removeprefix("pty:")
+                with closing(connect(f"serial:{terminal}", line)) as console:
+                    qmp.execute("cont")
+                    yield console
+
+    def run(self, build: Build) -> int:
+        """Boot with this process's terminal on the console; returns QEMU's exit status.
+
+        The terminal's settings are put back however QEMU ends. Ctrl-A X leaves.
+        """
+        with (
+            _terminal_kept(),
+            proc.running(
+                *self.argv(build),
+                *("-display", "none", "-no-reboot"),
+                *self._serial("mon:stdio"),
+                stdin=sys.stdin.fileno(),
+                stdout=sys.stdout.fileno(),
+                stderr=sys.stderr.fileno(),
+                foreground=True,
+            ) as qemu,
+        ):
+            return qemu.wait()
+
+    def host(self, network: Network) -> HostAddress:
+        return HOST
+
+    def argv(self, build: Build) -> list[str]:
+        """The machine, its memory, kernel, initramfs and network; not its serial ports."""
+        argv = [f"qemu-system-{build.arch}", "-machine", self.machine, "-m", str(self.memory)]
+        argv += ["-cpu", self.cpu] if self.cpu else []
+        argv += ["-smp", str(self.smp)] if self.smp else []
+        argv += ["-kernel", str(build.path(build.kernel)), "-append", build.cmdline]
+        argv += ["-initrd", str(build.image("cpio"))]
+        if build.device_tree is not None:
+            argv += ["-dtb", str(build.path(build.device_tree))]
+        return [*argv, *self._network()]
+
+    def _network(self) -> list[str]:
+        match self.nic:
+            case None:
+                return ["-nic", "none"]
+            case "virtio-net-pci":
+                # Without romfile= QEMU wants a network boot ROM that Debian packages apart.
+                device = "virtio-net-pci,netdev=net0,romfile="
+            case "usb-net":
+                device = "usb-net,netdev=net0"
+        return ["-netdev", "user,id=net0", "-device", device]
+
+    def _serial(self, last: str) -> list[str]:
+        return [*["-serial", "null"] * self.serial, "-serial", last]
+
+
+@contextmanager
+def _words_of(said: IO[bytes], build: Build) -> Iterator[None]:
+    """Put what QEMU wrote to stderr into the error that its end became."""
+    try:
+        yield
+    except CommandError as error:
+        said.seek(0)
+        words = said.read().decode(errors="replace").strip()
+        if not words:
+            raise
+        raise CommandError(
+            f"{error}: {words}",
+            argv=error.argv,
+            output=words,
+            hint="rootfs-tool doctor tells whether this QEMU is recent enough",
+        ) from None
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

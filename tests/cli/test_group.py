@@ -1,0 +1,86 @@
+"""The command line itself: help, mistakes, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rootfs_tool.cli import COMMANDS
+from tests.command import PROGRAM, rootfs_tool
+
+
+def test_help_is_the_same_by_the_short_way_and_by_click() -> None:
+    short = rootfs_tool("--help")
+    assert short.status == 0
+    assert short.stdout == rootfs_tool("-v", "--help").stdout
+    assert rootfs_tool().stdout == short.stdout
+    for name in COMMANDS:
+        assert f"  {name} " in short.stdout
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_that_begins_as_the_list_says(name: str) -> None:
+    ran = rootfs_tool(name, "--help")
+    assert ran.status == 0, ran.said
+    assert f"rootfs-tool {name}" in ran.stdout
+
+
+def test_help_imports_nothing_that_is_not_python_s_own() -> None:
+    code = "import sys; sys.argv[1:] = ['--help']; from rootfs_tool.cli import main; main(); "
+    code += "print(sorted(name for name in sys.modules if 'click' in name or 'pydantic' in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistyped_command_is_guessed() -> None:
+    ran = rootfs_tool("brinup")
+    assert ran.status == 2
+    assert "did you mean 'bringup'" in ran.stderr
+
+
+def test_an_unknown_board_is_guessed() -> None:
+    for verb in ("build", "run", "bringup", "render"):
+        ran = rootfs_tool(verb, "qemu-arch64")
+        assert ran.status == 2, ran.said
+        assert "qemu-arch64" in ran.stderr
+        assert "qemu-aarch64" in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    ran = rootfs_tool("--debug", "build", "nosuchboard")
+    assert ran.status == 2
+    assert "Traceback" in ran.stderr
+
+
+def test_completion_is_offered_for_three_shells() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        done = subprocess.run(
+            [PROGRAM],
+            env={"PATH": "/usr/bin:/bin", "_ROOTFS_TOOL_COMPLETE": f"{shell}_source"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "_ROOTFS_TOOL_COMPLETE" in done.stdout
+
+
+def test_a_program_that_is_not_for_the_board_stops_before_the_boot(tmp_path: Path) -> None:
+    ran = rootfs_tool("bringup", "qemu-aarch64", "-o", tmp_path / "out", "--run", "/bin/true")
+    assert ran.status == 2
+    assert "the board is aarch64" in ran.stderr
+    assert "aarch64-linux-gnu-gcc -static" in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_programs_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same").write_text("#!/bin/sh\n")
+    runs = [f"--run={tmp_path}/{name}/same" for name in ("a", "b")]
+    ran = rootfs_tool("bringup", "qemu-aarch64", "-o", tmp_path / "out", *runs)
+    assert ran.status == 2
+    assert "would both be /tmp/same" in ran.stderr

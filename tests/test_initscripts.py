@@ -1,0 +1,454 @@
+"""The init files: right for sh, quiet on a second start, and no value leaves its quotes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rootfs_tool import initscripts
+from rootfs_tool.board import Board, known
+from rootfs_tool.console.base import Line
+from rootfs_tool.errors import ConfigError
+from rootfs_tool.network import Network
+from rootfs_tool.tree import Device, Directory, File, Symlink, Tree
+
+GOLDEN = Path(__file__).parent / "data" / "init"
+BOARDS = ["qemu-aarch64", "raspberrypi3", "raspberrypi3-qemu", "raspberrypi4"]
+
+
+def network(**more: object) -> Network:
+    interface = {"name": "eth0", "address": "10.0.2.15/24", "gateway": "10.0.2.2", "wait": 1}
+    table = {"hostname": "board", "interface": [interface], **more}
+    return Network.model_validate(table)
+
+
+def rendered(
+    network: Network,
+    *,
+    line: Line | None = None,
+    modules: tuple[str, ...] = (),
+    root_password: str | None = None,
+) -> dict[str, str]:
+    """The text of every init file, by its path."""
+    tree = Tree()
+    initscripts.add(
+        tree,
+        network=network,
+        line=line or Line(),
+        modules=modules,
+        root_password=root_password,
+    )
+    return {
+        str(path): node.content.decode()
+        for path, node in tree.walk()
+        if isinstance(node, File) and isinstance(node.content, bytes)
+    }
+
+
+def of_board(name: str) -> dict[str, str]:
+    board, _ = Board.find(name)
+    return rendered(board.network, line=board.console, modules=board.modules)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_init_files_of_a_board(name: str) -> None:
+    """A change of a template shows as a change of tests/data/init; see tests/data/init/README."""
+    golden = {
+        f"/{path.relative_to(GOLDEN / name)}": path.read_text()
+        for path in (GOLDEN / name).rglob("*")
+        if path.is_file()
+    }
+    assert of_board(name) == golden
+
+
+def test_every_shipped_board_has_golden_files() -> None:
+    assert sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) == BOARDS
+    assert set(BOARDS) <= known().keys()
+
+
+VARIANTS = {
+    "getty": rendered(network(), line=Line(login="getty"), root_password=""),
+    "no interface": rendered(network(interface=[])),
+    "no loopback": rendered(network(loopback=False)),
+    "two interfaces": rendered(
+        network(
+            interface=[
+                {"name": "eth0", "kernel-name": "usb0", "address": "10.0.2.15/24"},
+                {"name": "eth1", "address": "10.0.3.13/30", "gateway": "10.0.3.14"},
+            ],
+            dns=["10.0.2.3", "9.9.9.9"],
+        ),
+        modules=("virtio_net", "phy-generic"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*BOARDS, *VARIANTS])
+def test_scripts_are_posix_and_clean(name: str, tmp_path: Path) -> None:
+    texts = VARIANTS[name] if name in VARIANTS else of_board(name)
+    scripts = {path: text for path, text in texts.items() if path.startswith("/etc/init.d/")}
+    assert {"/etc/init.d/rcS", "/etc/init.d/rcK", "/etc/init.d/S05loopback"} <= scripts.keys()
+    files = []
+    for path, text in scripts.items():
+        assert text.startswith("#!/bin/sh\n# ")
+        assert "\n\n\n" not in text
+        files.append(tmp_path / Path(path).name)
+        files[-1].write_text(text)
+        for shell in (["sh"], ["busybox", "sh"]):
+            subprocess.run([*shell, "-n", files[-1]], check=True)
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", *files], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+def test_the_words_of_the_main_job() -> None:
+    texts = rendered(network())
+    assert "    ifconfig lo 127.0.0.1 up\n" in texts["/etc/init.d/S05loopback"]
+    start = texts["/etc/init.d/S40network"]
+    for words in (
+        "ifconfig eth0 10.0.2.15 netmask 255.255.255.0 broadcast 10.0.2.255 up",
+        "route add -net 10.0.2.0 netmask 255.255.255.0 dev eth0",
+        "route add default gw 10.0.2.2 dev eth0",
+    ):
+        assert words in start
+    assert "ttyAMA0::respawn:-/bin/sh\n" in texts["/etc/inittab"]
+    assert texts["/etc/hostname"] == "board\n"
+    assert "127.0.1.1\tboard\n" in texts["/etc/hosts"]
+
+
+def test_what_is_not_wanted_is_not_there() -> None:
+    texts = rendered(network(interface=[]))
+    assert not {"/etc/init.d/S10modules", "/etc/init.d/S40network", "/etc/resolv.conf"} & set(texts)
+
+
+def test_lo_left_down_says_so() -> None:
+    text = rendered(network(loopback=False))["/etc/init.d/S05loopback"]
+    assert "because the profile says loopback = false" in text
+    assert "\n    ifconfig lo 127.0.0.1 up" not in text
+
+
+@pytest.mark.parametrize(
+    ("password", "line"),
+    [(None, "root:*:::::::"), ("", "root::::::::"), ("$6$salt$hash", "root:$6$salt$hash:::::::")],
+)
+def test_root_password(password: str | None, line: str) -> None:
+    assert rendered(network(), root_password=password)["/etc/shadow"].splitlines()[0] == line
+    tree = Tree()
+    initscripts.add(tree, network=network(), line=Line(), modules=(), root_password=password)
+    shadow = tree.get("/etc/shadow")
+    assert isinstance(shadow, File)
+    assert shadow.mode == 0o600
+
+
+def test_skeleton() -> None:
+    tree = Tree()
+    initscripts.skeleton(tree)
+    assert tree.get("/sbin") == Symlink("usr/bin")
+    assert str(tree.resolve("/sbin/init")) == "/usr/bin/init"
+    assert str(tree.resolve("/usr/sbin/init")) == "/usr/bin/init"
+    assert tree.get("/dev/console") == Device(kind="char", major=5, minor=1)
+    assert tree.get("/tmp") == Directory(mode=0o1777)
+
+
+# Templates of one's own
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's templates/init."""
+    monkeypatch.chdir(tmp_path)  # not in the checkout, whose templates are the packaged ones
+    directory = tmp_path / "templates" / "init"
+    directory.mkdir(parents=True)
+    return directory
+
+
+def test_a_template_may_extend_the_packaged_one(own: Path) -> None:
+    (own / "rcS.j2").write_text(
+        '{% extends "packaged/init/rcS.j2" %}\n{% block mount %}\n{{ super() }}echo "mine"\n'
+        "{% endblock %}\n"
+    )
+    text = rendered(network())["/etc/init.d/rcS"]
+    assert 'mount -a # whatever else /etc/fstab names\necho "mine"\n' in text
+    assert "for script in /etc/init.d/S" in text
+
+
+def test_a_script_of_ones_own_is_rendered_too(own: Path) -> None:
+    (own / "S50hello.j2").write_text(
+        '{% extends "init/script.j2" %}\n{% block start %}\n'
+        "    echo {{ network.hostname | sh }}\n{% endblock %}\n"
+    )
+    (own / "S50notes.txt").write_text("not a template")
+    texts = rendered(network())
+    assert "start() {\n    echo board\n}" in texts["/etc/init.d/S50hello"]
+    assert "/etc/init.d/S50notes" not in texts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\n{{ network.hostnam | sh }}\n", "line 2: 'rootfs_tool.network.Network object' has no"),
+        ("a\nb\n{% if %}\n", "line 3: Expected an expression"),
+        ("{{ network.hostname | quote }}", "line 1: No filter named 'quote'"),
+        ("\n{{ network.hostname }}", "line 2: 'board' needs a filter: | sh, | line or | field"),
+        ("{{ network.hostname | e }}", "line 1: No filter named 'e'"),
+        ("{{ (network.hostname | sh) ~ ';' }}", "line 1: 'board;' needs a filter"),
+        ("{{ 'a\\nb' | line }}", "line 1: 'a\\nb' holds a line break"),
+        ("{{ 'a:b' | field }}", "line 1: 'a:b' holds a colon"),
+        ("{{ 1 / 0 }}", "line 1: division by zero"),
+    ],
+)
+def test_a_wrong_template_is_named_with_its_line(own: Path, text: str, said: str) -> None:
+    (own / "S50hello.j2").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        rendered(network())
+    assert str(caught.value).startswith(f"{own}/S50hello.j2: {said}")
+
+
+def test_a_template_that_extends_none(own: Path) -> None:
+    (own / "rcS.j2").write_text('{% extends "packaged/init/gone.j2" %}')
+    with pytest.raises(ConfigError, match=r"init/rcS\.j2: there is no template packaged/init/gone"):
+        rendered(network())
+
+
+# Hostile values
+
+HOSTILE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+SHELL = st.text("'\"\\$`!;&|<>(){}[]*?~# \t\n\r=-%a\u00e9\x1b\x7f")
+
+
+@pytest.mark.parametrize("shell", [["sh"], ["busybox", "sh"]], ids=["sh", "busybox"])
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(HOSTILE | SHELL, min_size=1, max_size=60))
+def test_no_value_leaves_its_quotes(shell: list[str], values: list[str]) -> None:
+    template = initscripts.environment().from_string(
+        "printf '%s\\0'{% for value in values %} {{ value | sh }}{% endfor %}\n"
+    )
+    script = template.render(values=values)
+    program = shutil.which(shell[0])
+    assert program is not None
+    done = subprocess.run(
+        [program, *shell[1:], "-c", script],
+        capture_output=True,
+        env={"PATH": "/nowhere"},
+        check=True,
+    )
+    assert done.stdout == b"".join(value.encode() + b"\0" for value in values)
+    assert done.stderr == b""
+
+
+@given(value=HOSTILE | SHELL)
+def test_a_line_stays_one(value: str) -> None:
+    try:
+        text = initscripts.line(value)
+    except ValueError:
+        assert not value.isprintable()
+    else:
+        assert text == value
+        assert len(text.splitlines()) <= 1
+
+
+@given(value=HOSTILE | st.text("ab:\n"))
+def test_a_field_stays_one(value: str) -> None:
+    try:
+        assert ":" not in initscripts.field(value)
+    except ValueError:
+        assert ":" in value or not value.isprintable()
+
+
+def test_a_nul_has_no_quotes() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        initscripts.sh("a\0b")
+
+
+# The scripts at work, each in a network of its own
+
+
+@pytest.fixture(scope="module")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of links to BusyBox, one for every program that a board has."""
+    program = shutil.which("busybox")
+    assert program is not None
+    directory = tmp_path_factory.mktemp("bin")
+    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
+    for name in listed.stdout.split():
+        (directory / name).symlink_to(program)
+    return directory
+
+
+def in_namespace(busybox: Path, scripts: dict[str, str], directory: Path, commands: str) -> str:
+    """What ``commands`` say, run where the only network is a new one, with a board's programs."""
+    for path, text in scripts.items():
+        if path.startswith("/etc/init.d/S"):
+            (directory / Path(path).name).write_text(text)
+            (directory / Path(path).name).chmod(0o755)
+    done = subprocess.run(
+        [
+            "unshare",
+            "--net",
+            "--mount",
+            busybox / "sh",
+            "-c",
+            f"mount -t sysfs sysfs /sys\n{commands}",
+        ],
+        cwd=directory,
+        env={"PATH": str(busybox)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.stdout
+
+
+ROUTES = """\
+0.0.0.0 10.0.2.2 0.0.0.0 eth0
+10.0.2.0 0.0.0.0 255.255.255.0 eth0
+"""
+LIST_ROUTES = "route -n | awk 'NR > 2 { print $1, $2, $3, $8 }' | sort"
+
+
+@pytest.mark.root
+def test_loopback_start_is_idempotent(busybox: Path, tmp_path: Path) -> None:
+    said = in_namespace(
+        busybox,
+        rendered(network()),
+        tmp_path,
+        """
+        ./S05loopback status; echo $?
+        ./S05loopback start; echo $?
+        ./S05loopback start; echo $?
+        ./S05loopback status; echo $?
+        ping -c 1 127.0.0.1 >/dev/null; echo $?
+        ./S05loopback restart; echo $?
+        ./S05loopback stop; echo $?
+        ./S05loopback status; echo $?
+        ./S05loopback other; echo $?
+        """,
+    )
+    assert said.splitlines() == [
+        *("lo: down", "1", "0", "0", "lo: up", "0", "0", "0", "0", "lo: down", "1"),
+        *("usage: ./S05loopback start|stop|restart|status", "2"),
+    ]
+
+
+@pytest.mark.root
+def test_loopback_left_down(busybox: Path, tmp_path: Path) -> None:
+    scripts = rendered(network(loopback=False))
+    said = in_namespace(busybox, scripts, tmp_path, "./S05loopback start; ./S05loopback status")
+    assert said.splitlines() == [
+        "lo: left down, as the profile says; to bring it up: ifconfig lo 127.0.0.1 up",
+        "lo: down",
+    ]
+
+
+@pytest.mark.root
+def test_network_start_is_idempotent(busybox: Path, tmp_path: Path) -> None:
+    said = in_namespace(
+        busybox,
+        rendered(network()),
+        tmp_path,
+        f"""
+        tunctl -t eth0 >/dev/null
+        ./S40network start; echo $?
+        {LIST_ROUTES}
+        ./S40network start; echo $?
+        ./S40network restart; echo $?
+        {LIST_ROUTES}
+        ./S40network status; echo $?
+        ifconfig eth0 | awk '/inet/ {{ print $2, $3, $4 }}'
+        ./S40network stop; echo $?
+        {LIST_ROUTES}
+        ./S40network status; echo $?
+        """,
+    )
+    assert said == (
+        f"0\n{ROUTES}0\n0\n{ROUTES}eth0: has 10.0.2.15/24\n0\n"
+        "addr:10.0.2.15 Bcast:10.0.2.255 Mask:255.255.255.0\n0\neth0: has not 10.0.2.15/24\n1\n"
+    )
+
+
+@pytest.mark.root
+def test_a_route_that_the_kernel_did_not_add_is_added(busybox: Path, tmp_path: Path) -> None:
+    said = in_namespace(
+        busybox,
+        rendered(network()),
+        tmp_path,
+        f"""
+        tunctl -t eth0 >/dev/null
+        ./S40network start
+        route del -net 10.0.2.0 netmask 255.255.255.0
+        ./S40network start; echo $?
+        {LIST_ROUTES}
+        """,
+    )
+    assert said == f"0\n{ROUTES}"
+
+
+@pytest.mark.root
+def test_an_interface_that_appears_late_under_another_name(busybox: Path, tmp_path: Path) -> None:
+    interface = {"name": "eth0", "kernel-name": "usb0", "address": "10.0.2.15/24", "wait": 20}
+    said = in_namespace(
+        busybox,
+        rendered(network(interface=[interface])),
+        tmp_path,
+        """
+        (sleep 1; tunctl -t usb0 >/dev/null) &
+        ./S40network start; echo $?
+        ./S40network status
+        [ -e /sys/class/net/usb0 ]; echo $?
+        """,
+    )
+    assert said.splitlines() == [
+        "usb0: waiting up to 20 s for it to appear",
+        "0",
+        "eth0: has 10.0.2.15/24",
+        "1",
+    ]
+
+
+@pytest.mark.root
+def test_an_interface_that_never_appears_does_not_stop_the_next(
+    busybox: Path, tmp_path: Path
+) -> None:
+    interfaces = [
+        {"name": "eth0", "address": "10.0.1.15/24", "wait": 1},
+        {"name": "eth1", "address": "10.0.2.15/24"},
+    ]
+    said = in_namespace(
+        busybox,
+        rendered(network(interface=interfaces)),
+        tmp_path,
+        "tunctl -t eth1 >/dev/null; ./S40network start; echo $?; ./S40network status",
+    )
+    assert said.splitlines() == [
+        "eth0: waiting up to 1 s for it to appear",
+        "eth0: did not appear within 1 s",
+        "1",
+        "eth0: has not 10.0.1.15/24",
+        "eth1: has 10.0.2.15/24",
+    ]
+
+
+@pytest.mark.root
+def test_a_script_that_fails_does_not_stop_the_others(busybox: Path, tmp_path: Path) -> None:
+    """The scripts as they are, but for the directory and for what only a booting board may do."""
+    for name, status in (("S10one", 0), ("S20two", 3), ("S30three", 0)):
+        script = tmp_path / name
+        script.write_text(f"#!{busybox}/sh\necho {name} $1\nexit {status}\n")
+        script.chmod(0o755)
+    texts = rendered(network())
+    for name in ("rcS", "rcK"):
+        text = texts[f"/etc/init.d/{name}"].replace("/etc/init.d", str(tmp_path))
+        (tmp_path / name).write_text("mount() { :; }\nhostname() { :; }\n" + text)
+    said = in_namespace(busybox, {}, tmp_path, "sh rcS; sh rcK").replace(str(tmp_path), "")
+    assert said.splitlines() == [
+        *("S10one start", "S20two start", "rcS: /S20two start: exit status 3", "S30three start"),
+        *("S30three stop", "S20two stop", "rcK: /S20two stop: exit status 3", "S10one stop"),
+    ]
