@@ -7,12 +7,9 @@ for, because reading it out of thousands of compressed files takes seconds.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import lzma
 import re
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +56,7 @@ def add(tree: Tree, names: Sequence[str], *, kernel: Stored, directory: str) -> 
         files = _files(Kernel.of(kernel, directory), names)
         with store.making("modules", digest) as making:
             for path, content in files:
-                making.file(f"{directory}/{path}", io.BytesIO(content), mode=0o644)
+                making.file(f"{directory}/{path}", [content], mode=0o644)
         stored = store.find("modules", digest)
         assert stored is not None  # it was made a moment ago
     for path, node in stored.nodes():
@@ -232,6 +229,9 @@ def _before(softdep: str) -> Iterator[str]:
 
 def _unpacked(stored: Stored, path: str) -> bytes:
     """The bytes of a module. Raises FetchError if its file is damaged."""
+    import lzma
+    import tempfile
+
     try:
         if path.endswith(".xz"):
             return lzma.decompress(stored.checked(path).read_bytes())

@@ -13,19 +13,18 @@ import json
 import os
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from rootfs_tool import events, paths
 from rootfs_tool.errors import FetchError
 from rootfs_tool.tree import Directory, File, Node, Symlink
 
 FORMAT = 1
-CHUNK = 1 << 20  # bytes read at a time
+MAKING = ".making-"  # what the names of directories start with that are no entries yet
 CHECKED = (".xz", ".zst", ".gz")  # these carry a checksum of their own
 
 Kind = Literal["unpacked", "modules"]
@@ -98,12 +97,14 @@ class Making:
     directory: Path
     rows: dict[str, Row] = field(default_factory=dict)
 
-    def file(self, name: str, content: IO[bytes], *, mode: int, uid: int = 0, gid: int = 0) -> None:
-        """Take in everything from ``content`` as the file ``name``."""
+    def file(
+        self, name: str, content: Iterable[bytes], *, mode: int, uid: int = 0, gid: int = 0
+    ) -> None:
+        """Take in all of ``content`` as the file ``name``."""
         path = Path(f"{self.directory}/files{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as out:
-            shutil.copyfileobj(content, out, CHUNK)
+            out.writelines(content)
             size = out.tell()
         self.rows[name] = Row(stat.S_IFREG | mode, uid, gid, size)
 
@@ -149,9 +150,10 @@ def making(kind: Kind, digest: str) -> Iterator[Making]:
     with unwritable(shelf):
         shelf.mkdir(exist_ok=True)
         with locked(shelf / ".lock"):
-            for stale in shelf.glob(".making-*"):  # whoever made it was killed: we have the lock
+            for stale in shelf.glob(f"{MAKING}*"):  # whoever made it was killed: we have the lock
                 shutil.rmtree(stale, ignore_errors=True)
-            directory = Path(tempfile.mkdtemp(prefix=".making-", dir=shelf))
+            directory = shelf / f"{MAKING}{os.getpid()}"
+            directory.mkdir()
             try:
                 one = Making(directory)
                 yield one

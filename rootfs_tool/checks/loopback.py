@@ -30,7 +30,7 @@ class Loopback(Check):
         if "UP" not in seen.flags or seen.address is None:
             raise CheckFailed(
                 "lo is down: every connect() to 127.0.0.1 or to the board's own address gives "
-                "error 101, Network is unreachable",
+                "error 101, Network is unreachable (with a default route: no answer at all)",
                 hint=MEND,
             )
         if seen.address != "127.0.0.1":

@@ -92,7 +92,8 @@ chunk() {
 # A command that has ended may have left programs running: those stay.
 stop() { [ -z "$group" ] || [ -s "$out.s" ] || kill -9 "-$group" || kill -9 "$group"; }
 
-for dir in "$TMPDIR" /tmp /run /dev/shm /var/tmp /; do
+# /tmp comes late: a program that fills it must not take the answers along
+for dir in "$TMPDIR" /run /dev/shm /tmp /var/tmp /; do
     files=$dir/.rootfs-tool-$mark
     [ -n "$dir" ] && echo >"$files" && break
 done

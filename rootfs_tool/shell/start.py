@@ -20,7 +20,8 @@ _SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
 
 # Ready is said with a byte that the echo of this line cannot hold. Where the prompt's shell has no
 # job control it has no controlling terminal either, and the agent needs one for both. bash has job
-# control only where its stderr is a terminal when it starts: that is closed a moment later.
+# control only where its stderr is a terminal when it starts, so that
+# goes to /dev/null a moment later.
 _FIRST_LINE = (
     " rt=;case $- in *m*);;*)type setsid >/dev/null 2>&1&&rt='setsid -c';esac;$rt sh -mc '"
     'exec 2>/dev/null;mark={mark};settings=$(stty -g);trap "stty $settings" 0;trap exit INT;'

@@ -8,17 +8,19 @@ import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootfs_tool import events, paths, store
 from rootfs_tool.arch import Arch
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError, FetchError
 from rootfs_tool.loading import did_you_mean
-from rootfs_tool.sources import aptstate, lock, mirrors
-from rootfs_tool.sources.aptstate import AptState, Listed
+from rootfs_tool.sources import lock
 from rootfs_tool.sources.lock import Pin
-from rootfs_tool.sources.unpack import unpack
 from rootfs_tool.store import Stored
+
+if TYPE_CHECKING:
+    from rootfs_tool.sources.aptstate import AptState, Listed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class Archive:
     def _get(
         self, name: str, pinned: Pin | None, follow: str, component: str
     ) -> tuple[Pin, Stored]:
+        from rootfs_tool.sources.unpack import unpack  # what a warm build can do without
+
         with store.unwritable(paths.cache()):
             state = self._state(component)
             cached = self._cached(name, pinned)  # another build may have been faster
@@ -107,6 +111,7 @@ class Archive:
             stored = store.find("unpacked", pin.sha256)
             if stored is None:
                 with state.download(listed) as package, events.step(f"unpack {pin.package}"):
+                    lock.check(pin, package)
                     stored = unpack(package, pin.sha256)
             if pinned is not None and pin != pinned:
                 self._remember(pin, pinned)
@@ -134,6 +139,8 @@ class Archive:
         )
 
     def _state(self, component: str) -> AptState:
+        from rootfs_tool.sources import aptstate
+
         if not self._states:
             shelf = paths.cache() / "apt"
             shelf.mkdir(exist_ok=True)
@@ -150,9 +157,7 @@ class Archive:
             for listed in state.versions(pinned.package):
                 if listed.version == pinned.version:
                     if listed.sha256 != pinned.sha256:
-                        raise aptstate.wrong_bytes(
-                            listed.package, expected=pinned.sha256, got=listed.sha256
-                        )
+                        raise lock.wrong_bytes(pinned, got=listed.sha256)
                     return pinned, listed
             if self.locked:
                 raise FetchError(
@@ -205,4 +210,6 @@ class Archive:
 
 def check_host() -> None:
     """Raises FetchError, with what to do, if this host does not say where Debian's archive is."""
+    from rootfs_tool.sources import mirrors
+
     mirrors.sources("stable", "main")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rootfs_tool.arch import Arch
-from rootfs_tool.errors import ConfigError
+from rootfs_tool.errors import ConfigError, FetchError
 
 FORMAT = 1
 HEADER = """\
@@ -66,6 +67,22 @@ def pin_of(table: dict[str, Any]) -> Pin:
     if len(pin.sha256) != 64 or set(pin.sha256) - set("0123456789abcdef"):
         raise ValueError(f"sha256 of {pin.name} is not 64 hexadecimal digits")
     return pin
+
+
+def check(pin: Pin, package: Path) -> None:
+    """Raises FetchError unless the file ``package`` is the pinned one."""
+    with package.open("rb") as file:
+        got = hashlib.file_digest(file, "sha256").hexdigest()
+    if got != pin.sha256:
+        raise wrong_bytes(pin, got=got)
+
+
+def wrong_bytes(pin: Pin, *, got: str) -> FetchError:
+    return FetchError(
+        f"{pin.package} {pin.version} is not the pinned one: "
+        f"expected sha256 {pin.sha256}, got {got}",
+        hint="a broken download or mirror? if the archive is to be trusted, --update-lock",
+    )
 
 
 def dumps(pins: Iterable[Pin], *, suite: str, arch: Arch) -> str:

@@ -12,6 +12,8 @@ from rootfs_tool import proc, store
 from rootfs_tool.errors import FetchError
 from rootfs_tool.store import Making, Stored
 
+CHUNK = 1 << 20  # bytes read at a time
+
 
 def unpack(package: Path, digest: str) -> Stored:
     """Unpack a .deb into the store under its sha256.
@@ -25,7 +27,7 @@ def unpack(package: Path, digest: str) -> Stored:
             assert dpkg_deb.stdout is not None
             with dpkg_deb.stdout as stream:
                 reason = _take(stream, making)
-                while stream.read(store.CHUNK):
+                while stream.read(CHUNK):
                     pass  # the padding behind the archive
             failed = dpkg_deb.wait()
         if failed:
@@ -55,7 +57,8 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, making: Making) -
     if member.isreg():
         content = archive.extractfile(member)
         assert content is not None  # it is for what isreg() is true of
-        making.file(name, content, mode=mode, uid=member.uid, gid=member.gid)
+        chunks = iter(lambda: content.read(CHUNK), b"")
+        making.file(name, chunks, mode=mode, uid=member.uid, gid=member.gid)
     elif member.isdir():
         if name != "/":  # what the root directory is is not a package's to say
             making.folder(name, mode=mode, uid=member.uid, gid=member.gid)
