@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rootfs_tool import events, initscripts, kmod, manifest
+from rootfs_tool import events, initscripts, kmod, manifest, paths, store
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import step
@@ -82,13 +82,7 @@ def make_tree(recipe: Recipe, kernel: Artefact, fetched: Fetched) -> Tree:
     assert kernel.files is not None  # it is a package
     modules = board.kernel.modules(kernel)
     kmod.add(tree, recipe.all_modules, kernel=kernel.files, directory=modules)
-    initscripts.add(
-        tree,
-        network=board.network,
-        line=board.console,
-        modules=recipe.all_modules,
-        root_password=board.root_password,
-    )
+    _add_init(tree, recipe)
     for overlay in recipe.overlay:
         _lay_over(tree, overlay)
     return tree
@@ -108,6 +102,36 @@ def source_date_epoch() -> int:
 
 def _fetch(sources: Sequence[Source], archive: Archive) -> Fetched:
     return tuple((source, artefact) for source in sources for artefact in source.fetch(archive))
+
+
+def _add_init(tree: Tree, recipe: Recipe) -> None:
+    """Add the init files, from the cache if they are rendered from the same as before.
+
+    Rendering is the slowest part of a build that has everything else in the cache. A user's own
+    templates may include any file, so what they make is not kept.
+    """
+    board = recipe.board
+
+    def render(into: Tree) -> Tree:
+        initscripts.add(
+            into,
+            network=board.network,
+            line=board.console,
+            modules=recipe.all_modules,
+            root_password=board.root_password,
+        )
+        return into
+
+    packaged = paths.packaged("templates").resolve()
+    if any(path.is_dir() and path.resolve() != packaged for path in paths.search_path("templates")):
+        render(tree)
+        return
+    values = (board.network, board.console, recipe.all_modules, board.root_password)
+    key = hashlib.sha256(repr(values).encode())
+    for path in (Path(initscripts.__file__), *sorted(packaged.glob("init/*"))):
+        key.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
+    for name, node in store.kept("init", key.hexdigest(), lambda: render(Tree()).walk()):
+        tree.add(name, node, origin="the init files")
 
 
 def _images(

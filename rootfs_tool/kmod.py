@@ -12,13 +12,13 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rootfs_tool import proc, store
 from rootfs_tool.errors import CommandError, ConfigError
 from rootfs_tool.loading import did_you_mean
 from rootfs_tool.store import Stored
-from rootfs_tool.tree import Tree
+from rootfs_tool.tree import File, Tree
 
 FORMAT = 1  # a change of what is written here makes the store's entries anew
 
@@ -51,15 +51,8 @@ def add(tree: Tree, names: Sequence[str], *, kernel: Stored, directory: str) -> 
     """
     key = json.dumps([FORMAT, kernel.digest, directory, sorted(map(canonical, names))])
     digest = hashlib.sha256(key.encode()).hexdigest()
-    stored = store.find("modules", digest)
-    if stored is None:
-        files = _files(Kernel.of(kernel, directory), names)
-        with store.making("modules", digest) as making:
-            for path, content in files:
-                making.file(f"{directory}/{path}", [content], mode=0o644)
-        stored = store.find("modules", digest)
-        assert stored is not None  # it was made a moment ago
-    for path, node in stored.nodes():
+    made = store.kept("modules", digest, lambda: _files(kernel, directory, names))
+    for path, node in made:
         tree.add(path, node, origin="the kernel's modules")
 
 
@@ -163,12 +156,15 @@ def _soft(kernel: Kernel, module: Module) -> list[str]:
     return found
 
 
-def _files(kernel: Kernel, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _files(
+    stored: Stored, directory: str, names: Sequence[str]
+) -> Iterator[tuple[PurePosixPath, File]]:
     """Every file that goes into the modules' directory."""
+    kernel = Kernel.of(stored, directory)
     modules = closure(kernel, names)
     paths = {module.path for module in modules.values()}
     for module in modules.values():
-        yield module.path, module.content
+        yield PurePosixPath(directory, module.path), File(content=module.content)
     order = [line.removesuffix(".xz") for line in kernel.text("modules.order").splitlines()]
     texts = {
         "modules.dep": "".join(f"{line}\n" for line in dep(kernel, modules)),
@@ -187,7 +183,7 @@ def _files(kernel: Kernel, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     }
     for name, text in texts.items():
         if text or name == "modules.dep":
-            yield name, text.encode()
+            yield PurePosixPath(directory, name), File(content=text.encode())
 
 
 def dep(kernel: Kernel, modules: dict[str, Module]) -> Iterator[str]:

@@ -13,10 +13,10 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from rootfs_tool import events, paths
@@ -27,7 +27,7 @@ FORMAT = 1
 MAKING = ".making-"  # what the names of directories start with that are no entries yet
 CHECKED = (".xz", ".zst", ".gz")  # these carry a checksum of their own
 
-Kind = Literal["unpacked", "modules"]
+Kind = Literal["unpacked", "modules", "init"]
 
 
 class Row(NamedTuple):
@@ -108,6 +108,18 @@ class Making:
             size = out.tell()
         self.rows[name] = Row(stat.S_IFREG | mode, uid, gid, size)
 
+    def node(self, name: str, node: Node) -> None:
+        """Take in a node that has its own bytes, if any."""
+        match node:
+            case File(content=bytes() as content):
+                self.file(name, [content], mode=node.mode, uid=node.uid, gid=node.gid)
+            case Directory():
+                self.folder(name, mode=node.mode, uid=node.uid, gid=node.gid)
+            case Symlink():
+                self.symlink(name, node.to)
+            case _:
+                raise TypeError(f"{name} is not for the cache: {node}")
+
     def hardlink(self, name: str, to: str) -> None:
         """Another name of a file that is in already."""
         path = Path(f"{self.directory}/files{name}")
@@ -138,6 +150,22 @@ def find(kind: Kind, digest: str) -> Stored | None:
         pass  # torn, or of another rootfs-tool: it is made again
     shutil.rmtree(directory, ignore_errors=True)
     return None
+
+
+def kept(
+    kind: Kind, digest: str, make: Callable[[], Iterable[tuple[PurePosixPath, Node]]]
+) -> Iterator[tuple[str, Node]]:
+    """The nodes of the entry, which ``make`` makes if it is not there. Raises FetchError."""
+    stored = find(kind, digest)
+    if stored is None:
+        nodes = list(make())
+        with making(kind, digest) as one:
+            for path, node in nodes:
+                one.node(str(path), node)
+        stored = find(kind, digest)
+        if stored is None:
+            raise FetchError(f"{paths.cache()} does not keep what is written to it")
+    return stored.nodes()
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import tftpy
-
 from rootfs_tool.errors import ConfigError
 
 RESEND = 1  # seconds without an answer until a block is sent again
@@ -31,7 +29,7 @@ class Server:
 
     address: str
     port: int
-    names: Mapping[Path, str]
+    names: Mapping[str, Path]
 
 
 @contextmanager
@@ -40,6 +38,8 @@ def serve(files: Mapping[str, Path], address: str, port: int = 0) -> Iterator[Se
 
     ``port`` 0 is any free one. Raises ConfigError when the address is not ours or the port taken.
     """
+    import tftpy  # not free to import, and only here
+
     with tempfile.TemporaryDirectory(prefix="rootfs-tool-tftp-") as nothing:
         engine = tftpy.TftpServer(nothing, dyn_file_func=_opener(files))
         failure: list[OSError] = []
@@ -50,8 +50,7 @@ def serve(files: Mapping[str, Path], address: str, port: int = 0) -> Iterator[Se
                 pass
             if failure:
                 raise _explain(failure[0], address, port)
-            names = {path: name for name, path in files.items()}
-            yield Server(address=address, port=engine.listenport, names=names)
+            yield Server(address=address, port=engine.listenport, names=files)
         finally:
             _stop(engine, thread)
 

@@ -30,11 +30,16 @@ class Address(Check):
         if wanted is None:
             raise CheckSkipped(f"the profile has no interface {self.interface}")
         deadline = time.monotonic() + self.wait
-        while (wrong := _wrong(ifconfig.ask(bench.shell, self.interface), wanted)) is not None:
+        while (wrong := _wrong(_seen(bench, self.interface), wanted)) is not None:
             if time.monotonic() >= deadline:
                 raise wrong
             bench.shell.run("sleep 0.2 2>/dev/null || sleep 1")
         return f"{wanted.address} up, running"
+
+
+def _seen(bench: Bench, interface: str) -> ifconfig.Seen | None:
+    seen, _ = ifconfig.ask(bench.shell, interface)
+    return seen
 
 
 def _wrong(seen: ifconfig.Seen | None, wanted: Interface) -> CheckFailed | None:

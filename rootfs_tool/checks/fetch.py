@@ -15,6 +15,7 @@ BLOCK_SIZES = (65464, 1428, 512)
 SLOWEST = 50_000  # bytes per second, below which an attempt counts as stuck
 PATIENCE = 5.0  # seconds that every attempt gets on top
 TO = "/tmp"
+NO_ROOM = "No space left"  # what write(2) says too, and so tftp
 
 
 def fetch(bench: Bench, file: Path) -> str:
@@ -23,10 +24,9 @@ def fetch(bench: Bench, file: Path) -> str:
     Raises CheckFailed when the board has no room, no TFTP client or no way to this host, or when
     what arrived is something else.
     """
-    name = bench.server.names[file]
+    name = file.name
     content = file.read_bytes()
     target = f"{TO}/{name}"
-    _room(bench, target, len(content))
     said = ""
     for size in BLOCK_SIZES:
         seconds = PATIENCE + len(content) / SLOWEST
@@ -34,8 +34,7 @@ def fetch(bench: Bench, file: Path) -> str:
         if result.status == 0:
             return _same(result.text, target, content)
         said = result.text.strip()
-        if "No space left" in said:
-            bench.shell.run(f"rm -f {quote(target)}")
+        if NO_ROOM in said:
             raise _full(bench, target, len(content))
         if "not found" in said:
             raise CheckFailed(f"the board has no tftp: {said}", hint="its BusyBox lacks the applet")
@@ -47,12 +46,21 @@ def fetch(bench: Bench, file: Path) -> str:
 
 
 def _line(bench: Bench, name: str, target: str, size: int, seconds: float) -> str:
+    """Ask for room, fetch, and take the digest: one command, because every one costs its time.
+
+    The file may be there from an earlier run: its room counts as free. A root in RAM that df does
+    not know about says nothing, and tftp itself says so if that is full.
+    """
+    kib = (bench.server.names[name].stat().st_size + 1023) // 1024
     where = f"{bench.host} {bench.server.port}"
     get = f"tftp -g -b {size} -l {quote(target)} -r {quote(name)} {where} 2>&1 >/dev/null"
     limited = f"timeout {seconds:.0f} {get}" if size > BLOCK_SIZES[-1] else get
     return (
-        f"rm -f {quote(target)}; {limited} && chmod 755 {quote(target)} && "
-        f"sha256sum <{quote(target)}"
+        f"rm -f {quote(target)}; set -- $(df -Pk {TO} 2>/dev/null | tail -n 1)\n"
+        f"case $4 in '' | *[!0-9]*) ;; *)\n"
+        f"[ $4 -ge {kib} ] || {{ echo '{NO_ROOM}'; exit 1; }};;\nesac\n"
+        f"{limited} && chmod 755 {quote(target)} && exec sha256sum <{quote(target)}\n"
+        f"rm -f {quote(target)}; exit 1"
     )
 
 
@@ -66,15 +74,6 @@ def _same(said: str, target: str, content: bytes) -> str:
             hint="run it again; if it stays so, suspect the network card or the memory",
         )
     return target
-
-
-def _room(bench: Bench, target: str, size: int) -> None:
-    # The file may be there from an earlier run: its room counts as free. A root in RAM that df
-    # does not know about says nothing here, and tftp itself says so if it is full.
-    result = bench.shell.run(f"rm -f {quote(target)}; df -Pk {TO} 2>/dev/null | tail -n 1")
-    fields = result.text.split()
-    if len(fields) >= 6 and fields[3].isdigit() and int(fields[3]) * 1024 < size:
-        raise _full(bench, target, size)
 
 
 def _full(bench: Bench, target: str, size: int) -> CheckFailed:

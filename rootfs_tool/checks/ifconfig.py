@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from rootfs_tool.shell import Shell
 
+_BETWEEN = "--- then ---"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -22,13 +24,19 @@ class Seen:
     carrier: bool
 
 
-def ask(shell: Shell, interface: str) -> Seen | None:
-    """None when the board has no such interface."""
+def ask(shell: Shell, interface: str, *, then: str = "true") -> tuple[Seen | None, str]:
+    """What ifconfig says, None when the board has no such interface; and what ``then`` printed.
+
+    ``then`` is a command for the same round trip. The two are told apart by the line between them.
+    """
     carrier = f"cat /sys/class/net/{interface}/carrier 2>/dev/null"
-    result = shell.run(f"ifconfig {interface} && {{ {carrier}; true; }}")
+    result = shell.run(
+        f"ifconfig {interface} || exit 1; {carrier}; echo '{_BETWEEN}'; {then}; true"
+    )
     if result.status != 0:
-        return None
-    return parse(result.text)
+        return None, ""
+    before, _, after = result.text.partition(f"{_BETWEEN}\n")
+    return parse(before), after
 
 
 def parse(text: str) -> Seen:

@@ -110,7 +110,7 @@ trap : INT # Ctrl-C ends the read, and so the loop, and nothing is left behind
 answer R "0 $tool $dir"
 while IFS=' ' read -r length line; do
     if [ -z "$length" ]; then # somebody asks whether anybody is there
-        answer L 0
+        answer L -
         continue
     fi
     if [ "${#line}" != "$length" ]; then

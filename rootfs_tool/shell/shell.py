@@ -18,7 +18,7 @@ from rootfs_tool.shell.wire import Wire
 
 LONGEST_COMMAND = 65536  # bytes; one argument of a program may have twice that (execve(2))
 
-_STARTS = 4  # times that a prompt may turn out to be none
+_STARTS = 12  # times that a prompt may turn out to be none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

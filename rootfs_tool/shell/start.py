@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -15,20 +16,25 @@ T = TypeVar("T")
 
 LONGEST_TYPED = 1023  # characters: BusyBox ash's line editor drops the rest, and runs what is left
 LONGEST_LINE = 4095  # characters that a terminal holds of one line; the rest is lost unseen
-_READY = b"\x1eS\n"
+_SMALLEST = 100  # characters of the agent in one line, on a line that loses bytes
 _SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
+_NUDGE = 1.0  # seconds after which we press return once more
+_READY = re.compile(rb"\x1eS(\d+)\n")
 
-# Ready is said with a byte that the echo of this line cannot hold. Where the prompt's shell has no
-# job control it has no controlling terminal either, and the agent needs one for both. bash has job
-# control only where its stderr is a terminal when it starts, so that
-# goes to /dev/null a moment later.
-_FIRST_LINE = (
-    " rt=;case $- in *m*);;*)type setsid >/dev/null 2>&1&&rt='setsid -c';esac;$rt sh -mc '"
-    'exec 2>/dev/null;mark={mark};settings=$(stty -g);trap "stty $settings" 0;trap exit INT;'
-    "stty -echo -opost -ixon -tostop icanon icrnl;"
-    'printf "\\036S\\n";a=$(dd bs=4096 count=1);'
-    '[ ${{#a}} = {length} ]&&eval "$(printf %b "$a")"'
-    "'"
+# Runs in a shell of its own with job control: bash has that only where its stderr is a terminal at
+# first. Asks for the agent with a byte that an echo cannot hold and what it has of it; takes the
+# line that comes when it begins with that number and its own length, and asks again.
+_LOADER = (
+    "exec 2>/dev/null;mark={mark};settings=$(stty -g);"
+    'trap "stty $settings" 0;trap exit INT;stty -echo -opost -ixon -tostop icanon icrnl;a=;'
+    'while printf "\\036S${{#a}}\\n";[ ${{#a}} -lt {length} ];do b=$(dd bs=4096 count=1);'
+    '[ "${{b%%:*}}" = "${{#a}},${{#b}}" ]&&a=$a${{b#*:}};done;eval "$(printf %b "$a")"'
+)
+
+# Where the prompt's shell has no job control there is no controlling terminal either.
+_TYPED = (
+    " rt='{loader}';[ ${{#rt}} = {length} ]&&case $- in *m*)sh -mc \"$rt\";;"
+    '*)setsid -c sh -mc "$rt"||sh -mc "$rt";;esac'
 )
 
 
@@ -44,7 +50,8 @@ def agent() -> str:
 
 def first_line(mark: str, length: int) -> str:
     """What is typed at the prompt. ``length`` is that of the agent."""
-    return _FIRST_LINE.format(mark=mark, length=length)
+    loader = _LOADER.format(mark=mark, length=length)
+    return _TYPED.format(loader=loader, length=len(loader))
 
 
 def start(wire: Wire, deadline: float) -> Answer | None:
@@ -52,20 +59,43 @@ def start(wire: Wire, deadline: float) -> Answer | None:
     text = agent()
     wire.forget()
     wire.write(f"{first_line(wire.mark, len(text))}\r".encode())
-    if not _came(wire, deadline, lambda: _READY in kernellog.strip(wire.unread)[0] or None):
-        return None
-    wire.forget()
+    sent, size = -1, len(text)
+    while (there := _came(wire, deadline, lambda: _asked(wire))) != str(len(text)):
+        if there is None:
+            return None
+        wire.forget()
+        if (offset := int(there)) == sent:  # it lost some of that
+            size = max(_SMALLEST, size // 4)
+        sent = offset
+        wire.write(f"{_line(offset, text[offset : offset + size])}\n".encode())
     wire.suspicion = None  # the boot is over: what a kernel says from here on is news
-    wire.write(f"{text}\n".encode())
     return _came(wire, deadline, lambda: wire.wait(0, QUIET))
+
+
+def _asked(wire: Wire) -> str | None:
+    """How much of the agent the board says it has."""
+    found = _READY.findall(kernellog.strip(wire.unread)[0])
+    return found[-1].decode() if found else None
+
+
+def _line(offset: int, piece: str) -> str:
+    length = 0
+    while length != len(line := f"{offset},{length}:{piece}"):
+        length = len(line)
+    return line
 
 
 def _came(wire: Wire, deadline: float, look: Callable[[], T | None]) -> T | None:
     """What ``look`` finds; None when a prompt is there instead, or nothing comes."""
-    until = min(deadline, time.monotonic() + _SECONDS)
-    while time.monotonic() < until:
+    now = time.monotonic()
+    until, nudge = min(deadline, now + _SECONDS), now + _NUDGE
+    while now < until:
         if found := look():
             return found
         if not wire.receive(QUIET) and sight(screen(wire)) in ("prompt", "more"):
             return None
+        now = time.monotonic()
+        if now >= nudge:
+            nudge += _NUDGE
+            wire.write(b"\r")
     return None

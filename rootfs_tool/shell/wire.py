@@ -189,6 +189,11 @@ class Wire:
             self._opening = None
             self._take_answers()
 
+    def _garbled(self) -> bool:
+        """Whether what came last is an answer with bytes missing or changed."""
+        start = max(len(self._held) - _LONGEST_FRAME, self._opening.end if self._opening else 0)
+        return self._held.find(b"\x1eE " if self._opening else b"\x1e", start) >= 0
+
     # -- requests ------------------------------------------------------------------------------
 
     def number(self) -> int:
@@ -203,10 +208,10 @@ class Wire:
         self.write(f"{len(request)} {request}\n{after}".encode("ascii"))
 
     def wait(self, number: int, timeout: float, *, wary: bool = False) -> Answer | None:
-        """The answer to a request, or None after ``timeout`` seconds or when it was refused.
+        """The answer to a request; None after ``timeout`` seconds, or when it came too damaged.
 
-        While the body of an answer is coming the clock stands still. ``wary`` returns too when
-        there is a suspicion.
+        None too when the request was refused. While the body of an answer is coming the clock
+        stands still. ``wary`` returns when there is a suspicion.
         """
         deadline = time.monotonic() + timeout
         while number not in self._answers:
@@ -215,6 +220,9 @@ class Wire:
                 return None
             if not self.receive(min(SETTLED, deadline - now)):
                 self._mend()
+                if number not in self._answers and self._garbled():
+                    self.forget()
+                    return None
             elif self._opening is not None:
                 deadline = time.monotonic() + timeout
             if wary and self.suspicion is not None:
