@@ -37,8 +37,9 @@ ModuleName = Annotated[
     str,
     Matching("[A-Za-z0-9_][A-Za-z0-9_-]{0,54}", "a kernel module's name: letters, digits, _ and -"),
 ]
-# crypt(5): SHA-256, SHA-512, yescrypt; nothing in them can end a field of /etc/shadow.
-HASH = re.compile(r"\$(5|6|y)\$[A-Za-z0-9./=,$]+")
+# crypt(5): SHA-256 and SHA-512; nothing in them can end a field of /etc/shadow. Debian's BusyBox
+# knows no yescrypt ($y$): with one, its login refuses every password.
+HASH = re.compile(r"\$[56]\$[A-Za-z0-9./=,$]+")
 
 
 class Board(Model):
@@ -86,6 +87,8 @@ class Board(Model):
     @field_validator("root_password")
     @classmethod
     def _hashed(cls, value: str | None) -> str | None:
+        if value and value.startswith("$y$"):
+            raise ValueError("is yescrypt, which BusyBox does not know; use openssl passwd -6")
         if value and not HASH.fullmatch(value):
             raise ValueError(
                 "must be a hash, never the password itself; this makes one: openssl passwd -6"

@@ -96,7 +96,7 @@ def bringup(wanted: Bringup, *, transcript: Path, keep: Callable[[Report], None]
         )
 
     try:
-        with listening(timeline.append), step(f"bring up {wanted.board}"):
+        with listening(timeline.append):
             _ask_all(wanted, transcript, results, logs)
     finally:
         keep(report())

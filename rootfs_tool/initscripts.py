@@ -31,6 +31,7 @@ FILES = {
     "group.j2": ("/etc/group", 0o644),
     "shadow.j2": ("/etc/shadow", 0o600),
     "profile.j2": ("/etc/profile", 0o644),
+    "securetty.j2": ("/etc/securetty", 0o644),
     "shells.j2": ("/etc/shells", 0o644),
 }
 

@@ -63,7 +63,10 @@ def canonical(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What an unpacked kernel has: modules by name, with their files; and what is built in."""
+    """What an unpacked kernel has: modules by name, with their files; and what is built in.
+
+    ``builtin`` has the aliases of what is built in too.
+    """
 
     stored: Stored
     directory: str
@@ -79,9 +82,11 @@ class Kernel:
             if path.startswith(f"{directory}/")
             and (match := _MODULE.fullmatch(path.rpartition("/")[2]))
         }
-        lines = cls(stored, directory, {}, frozenset()).text("modules.builtin").splitlines()
-        builtin = frozenset(canonical(Path(line).name.removesuffix(".ko")) for line in lines)
-        return cls(stored, directory, files, builtin)
+        bare = cls(stored, directory, files, frozenset())
+        lines = bare.text("modules.builtin").splitlines()
+        names = {Path(line).name.removesuffix(".ko") for line in lines}
+        aliases = re.findall(r"[^.\0]+\.alias=([^\0]+)", bare.text("modules.builtin.modinfo"))
+        return cls(stored, directory, files, frozenset(map(canonical, (*names, *aliases))))
 
     def text(self, name: str) -> str:
         """One of the package's own indexes; empty if it has none."""
@@ -110,16 +115,19 @@ class Kernel:
             )
         return self._read[name]
 
-    def called(self, alias: str) -> Iterator[str]:
+    def called(self, alias: str) -> list[str]:
         """The modules that ``alias`` stands for.
 
         It is looked for among the algorithms alone: those are what a driver names by an alias in a
-        softdep, and reading every module would take seconds.
+        softdep, and reading every module would take seconds. Of several implementations it is the
+        generic one, for the others want a CPU that has what they use.
         """
-        wanted = {alias, canonical(alias)}
-        for name, path in self.files.items():
-            if "/crypto/" in path and not wanted.isdisjoint(self.module(name).aliases):
-                yield name
+        found = sorted(
+            name
+            for name, path in self.files.items()
+            if "/crypto/" in path and alias in self.module(name).aliases
+        )
+        return [name for name in found if name.endswith("generic")] or found
 
 
 def closure(kernel: Kernel, names: Iterable[str]) -> dict[str, Module]:
@@ -152,7 +160,7 @@ def _soft(kernel: Kernel, module: Module) -> list[str]:
         if name in kernel.files:
             found.append(name)
         elif name not in kernel.builtin:
-            found += sorted(kernel.called(soft))
+            found += kernel.called(soft)
     return found
 
 

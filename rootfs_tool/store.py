@@ -25,7 +25,8 @@ from rootfs_tool.tree import Directory, File, Node, Symlink
 
 FORMAT = 1
 MAKING = ".making-"  # what the names of directories start with that are no entries yet
-CHECKED = (".xz", ".zst", ".gz")  # these carry a checksum of their own
+# These carry a checksum of their own, or are few of very many and looked at when they are used.
+UNCHECKED = (".xz", ".zst", ".gz", ".dtb")
 
 Kind = Literal["unpacked", "modules", "init"]
 
@@ -81,12 +82,12 @@ class Stored:
     def whole(self) -> bool:
         """Whether every file is there, and as long as it was.
 
-        Those with a checksum of their own are left to whoever unpacks them: a kernel has thousands.
+        A kernel has thousands that a build does not use; those are left to ``checked``.
         """
         return all(
-            _size(self.path(name)) == row[3]
+            _size(f"{self.directory}/files{name}") == row[3]
             for name, row in self.rows.items()
-            if stat.S_ISREG(int(row[0])) and not name.endswith(CHECKED)
+            if stat.S_ISREG(int(row[0])) and not name.endswith(UNCHECKED)
         )
 
 
@@ -214,7 +215,7 @@ def unwritable(where: Path) -> Iterator[None]:
         raise FetchError(f"{error.filename or where}: {error.strerror}") from None
 
 
-def _size(path: Path) -> int:
+def _size(path: str | Path) -> int:
     """In bytes; -1 if it is not there."""
     try:
         return os.stat(path).st_size  # noqa: PTH116  # twice as fast, and a kernel has a thousand

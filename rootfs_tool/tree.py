@@ -75,7 +75,8 @@ class Tree:
             raise ConfigError(f"{at} comes from {self._origins[at]} and from {origin}")
         if isinstance(there, Directory) and not isinstance(node, Directory):
             self.remove(at)
-        for parent in at.parents:
+        known = isinstance(self._nodes.get(at.parent), Directory)
+        for parent in () if known else at.parents:
             if not isinstance(self._nodes.get(parent, Directory()), Directory):
                 raise ConfigError(f"{at} of {origin} lies below {parent}, which is no directory")
             if parent not in self._nodes:
@@ -105,7 +106,10 @@ class Tree:
 
         Raises ConfigError on a loop of links or a path that climbs above the root.
         """
-        todo = list(reversed(PurePosixPath(path).parts))
+        asked = PurePosixPath(path)
+        if asked.name != ".." and isinstance(self._nodes.get(asked.parent), Directory):
+            return asked  # every path that a node stands at has been followed already
+        todo = list(reversed(asked.parts))
         done = PurePosixPath("/")
         followed = 0
         while todo:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, Protocol
@@ -45,25 +44,20 @@ class Cpio(ImageFormat):
         return f"initramfs.cpio{ends[self.compression]}"
 
     def write(self, tree: Tree, out: Path, *, epoch: int) -> None:
-        nodes = [(path.as_posix().lstrip("/") or ".", node) for path, node in tree.walk()]
-        sizes = [_size(name, node) for name, node in nodes]
-        ends = [(TRAILER, 0), *((name, size) for (name, _), size in zip(nodes, sizes, strict=True))]
-        total = sum(_padded(HEADER + len(_bytes(name)) + 1) + _padded(size) for name, size in ends)
-        with out.open("wb") as file, _compressed(file, self.compression, total) as archive:
-            # Compressors are asked as seldom as can be: each time the interpreter changes threads.
-            archive = BufferedWriter(writer, CHUNK)
-            for inode, ((name, node), size) in enumerate(zip(nodes, sizes, strict=True), start=1):
-                archive.write(_header(name, node, size, inode=inode, epoch=epoch))
-                for block in _body(name, node, size):
-                    archive.write(block)
-                archive.write(bytes(-size % 4))
-            archive.write(_header(TRAILER, None, 0, inode=0, epoch=0))
+        nodes = []
+        for path, node in tree.walk():
+            name = path.as_posix().lstrip("/") or "."
+            nodes.append((name, node, _size(name, node)))
+        total = _length(TRAILER, 0) + sum(_length(name, size) for name, _, size in nodes)
+        with out.open("wb") as file, _compressed(file, self.compression, total) as to:
+            for block in _joined(_archive(nodes, epoch)):
+                to.write(block)
 
 
 @contextmanager
-def _compressed(file: IO[bytes], how: str, total: int) -> Iterator[Writable]:
+def _compressed(file: IO[bytes], compression: str, total: int) -> Iterator[Writable]:
     """Where to write ``total`` bytes so that ``file`` gets them compressed."""
-    match how:
+    match compression:
         case "zstd":
             how = zstandard.ZstdCompressionParameters.from_level(
                 ZSTD_LEVEL, source_size=total, threads=-1, job_size=ZSTD_JOB, write_checksum=True
@@ -72,10 +66,36 @@ def _compressed(file: IO[bytes], how: str, total: int) -> Iterator[Writable]:
             with zstd.stream_writer(file, size=total, closefd=False) as writer:
                 yield writer
         case "gzip":
+            import gzip
+
             with gzip.GzipFile("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as writer:
                 yield writer
         case _:
             yield file
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces: a compressor is dear to call while other threads run."""
+    block = bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= CHUNK:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+def _archive(nodes: Iterable[tuple[str, Node, int]], epoch: int) -> Iterator[bytes]:
+    for inode, (name, node, size) in enumerate(nodes, start=1):
+        yield _header(name, node, size, inode=inode, epoch=epoch)
+        yield from _body(node, size)
+        yield bytes(-size % 4)
+    yield _header(TRAILER, None, 0, inode=0, epoch=0)
+
+
+def _length(name: str, size: int) -> int:
+    """Bytes of a record with its file's."""
+    return _padded(HEADER + len(_bytes(name)) + 1) + _padded(size)
 
 
 def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) -> bytes:
@@ -114,7 +134,7 @@ def _size(name: str, node: Node) -> int:
     return size
 
 
-def _body(name: str, node: Node, size: int) -> Iterator[bytes]:
+def _body(node: Node, size: int) -> Iterator[bytes]:
     match node:
         case File(content=bytes() as content):
             yield from (content[at : at + CHUNK] for at in range(0, size, CHUNK))

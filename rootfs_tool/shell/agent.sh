@@ -125,8 +125,9 @@ while IFS=' ' read -r length line; do
             [ "$verb" != long ] || text=$long
             [ "$id" -le "$last" ] || start "$text" # once, however often it is asked
             ;;
-        'part '*) # of a long command: OFFSET,LENGTH; the text is the line that follows
+        'part '*) # of a long command: OFFSET,LENGTH; the text follows a colon in the next line
             piece=$(dd bs=4096 count=1)
+            piece=${piece#:}
             if [ "${#piece}" = "${text#*,}" ]; then
                 [ "${text%,*}" != 0 ] || long=
                 [ "${#long}" != "${text%,*}" ] || long=$long$piece

@@ -12,6 +12,7 @@ from rootfs_tool.shell.encoding import encode
 from rootfs_tool.shell.wire import Answer, Wire
 
 _PART = 3000  # characters of one request: well below what a terminal holds of a line
+_SMALLEST_PART = 100  # on a line that loses bytes
 _BLOCK = 512  # bytes; the unit in which output is asked for
 _BLOCKS = 64  # in one answer, while none comes damaged
 _COPIES = 30  # times that one piece, of a command or of its output, may come damaged
@@ -36,13 +37,15 @@ class Job:
         wire.send(self._number, self._request)
 
     def _send_parts(self, text: str) -> None:
-        offset = failed = 0
+        offset, size, failed = 0, _PART, 0
         while offset < len(text):
-            piece = text[offset : offset + _PART]
-            answer = self._wire.ask(f"part {offset},{len(piece)}", line=piece)
+            piece = text[offset : offset + size]
+            answer = self._wire.ask(f"part {offset},{len(piece)}", line=f":{piece}")
             if int(answer.fields[1]) == offset + len(piece):
                 offset, failed = offset + len(piece), 0
-            elif (failed := failed + 1) > _COPIES:
+                continue
+            size, failed = max(_SMALLEST_PART, size // 4), failed + 1
+            if failed > _COPIES:
                 raise self._hopeless()
 
     def await_end(self, deadline: float, timeout: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +86,37 @@ def test_two_programs_of_one_name_are_refused(tmp_path: Path) -> None:
     ran = rootfs_tool("bringup", "qemu-aarch64", "-o", tmp_path / "out", *runs)
     assert ran.status == 2
     assert "would both be /tmp/same" in ran.stderr
+
+
+def test_a_host_without_qemu_is_told_the_package(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    done = subprocess.run(
+        [PROGRAM, "run", "qemu-aarch64", "-o", tmp_path / "out"],
+        env={**os.environ, "PATH": without("qemu-system-aarch64", tmp_path / "bin")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "qemu-system-aarch64 is not installed" in done.stderr
+    assert "apt install qemu-system-arm" in done.stderr
+
+
+def test_a_tftp_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        ran = rootfs_tool("bringup", "qemu-aarch64", "-o", tmp_path / "out", "--tftp-port", port)
+    assert ran.status == 2, ran.said
+    assert f"UDP port {port} of 127.0.0.1 is taken" in ran.stderr
+
+
+def without(program: str, directory: Path) -> str:
+    """A PATH of links to every program of this host but one."""
+    for place in os.environ["PATH"].split(os.pathsep):
+        for path in Path(place).glob("*"):
+            link = directory / path.name
+            if path.name != program and not link.is_symlink():
+                link.symlink_to(path)
+    return str(directory)

@@ -14,9 +14,7 @@ SHELLS = {
 
 
 @pytest.fixture(params=SHELLS)
-def program(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def program(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The command line of an interactive shell; `sh` is that shell too."""
     binary, command = SHELLS[request.param]
     found = shutil.which(binary)

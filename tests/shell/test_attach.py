@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import termios
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from rootfs_tool.errors import ConsoleError, ConsoleTimeout
 from rootfs_tool.shell import Shell
 from tests.shell.boards import LINE, KernelTalks, Relay, attached, script, until
 
+PROMPT = b"# " if os.geteuid() == 0 else b"$ "
 GETTY = """
 echo '[    0.000000] Booting Linux on physical CPU 0x0'
 while :; do
@@ -48,7 +51,7 @@ def test_a_prompt_that_came_and_went(program: str) -> None:
     """Nothing will come by itself: the prompt has been read by another program."""
     console = ProcessConsole(program)
     with closing(console):
-        until(console, b"# " if os.geteuid() == 0 else b"$ ")
+        until(console, PROMPT)
         console.write(b"touch /no/such/half/typed/line; exit")
         while console.read(0.1):
             pass
@@ -60,7 +63,7 @@ def test_a_prompt_that_came_and_went(program: str) -> None:
 def test_an_open_quote(program: str) -> None:
     console = ProcessConsole(program)
     with closing(console):
-        until(console, b"# " if os.geteuid() == 0 else b"$ ")
+        until(console, PROMPT)
         console.write(b"echo 'open\r")
         shell = Shell.attach(console, LINE, timeout=10)
         assert _answers(shell)
@@ -81,24 +84,27 @@ def test_the_agent_of_a_run_that_was_killed(program: str, tmp_path: Path, busy: 
         assert _answers(second)
         assert len(list(tmp_path.glob(".rootfs-tool*"))) <= 2
         second.leave()
-        until(console, b"# " if os.geteuid() == 0 else b"$ ")
+        until(console, PROMPT)
         assert not list(tmp_path.glob(".rootfs-tool*"))
 
 
 def test_settings_of_the_terminal_are_put_back(program: str) -> None:
     console = ProcessConsole(program)
     with closing(console):
-        until(console, b"# " if os.geteuid() == 0 else b"$ ")
-        settings = []
-        for _ in range(2):
-            console.write(b"echo $(stty -g)=\r")
-            until(console, b"\n")
-            settings.append(until(console, b"=").split()[-1])
-            shell = Shell.attach(console, LINE, timeout=10)
-            shell.leave()
-            while console.read(0.1):
-                pass
-        assert settings[0] == settings[1]
+        until(console, PROMPT)
+        before = _settings(console)
+        shell = Shell.attach(console, LINE, timeout=10)
+        during = _settings(console)
+        shell.leave()
+        assert during[3] & termios.ECHO == 0 == during[1] & termios.OPOST
+        deadline = time.monotonic() + 5
+        while _settings(console)[:4] != before[:4]:
+            assert time.monotonic() < deadline
+            console.read(0.01)
+
+
+def _settings(console: ProcessConsole) -> list[Any]:
+    return termios.tcgetattr(console._descriptor)
 
 
 def test_login_without_a_password(program: str, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_bytes_lost_on_the_way_from_the_board(program: str, tmp_path: Path) -> N
         return lines[0]
 
     with attached(program, relay) as shell:
-        _works(shell, tmp_path, times=5, size=4000)
+        _works(shell, tmp_path, times=3, size=1000)
     assert lines[0].lost
 
 

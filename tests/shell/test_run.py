@@ -39,7 +39,7 @@ def test_status_is_the_commands_own(shell: Shell, command: str, status: int) -> 
     assert shell.run("echo here").output == b"here\n"
 
 
-HOSTILE = "\t\\n \\\\ \\0101 %b % # \" $HOME `ls` $(ls) ! ~ \x03\x04\x7f\x11\x15 grün 日本  "
+HOSTILE = '\t\\n \\\\ \\0101 %b % # " $HOME `ls` $(ls) ! ~ \x03\x04\x7f\x11\x15 grün 日本  '
 EVERY_BYTE = "".join(f"\\{byte:03o}" for byte in range(256))
 
 
@@ -82,8 +82,9 @@ def test_a_megabyte_is_whole_and_quick(shell: Shell, tmp_path: Path) -> None:
     begun = time.monotonic()
     assert shell.run(f"cat {tmp_path}/data").output == data
     assert time.monotonic() - begun < 5
-    assert shell.run(f"head -c 300000 {tmp_path}/data", on_output=lambda _: None).output == (
-        data[:300000]
+    assert (
+        shell.run(f"head -c 300000 {tmp_path}/data", on_output=lambda _: None).output
+        == (data[:300000])
     )
 
 

@@ -1,0 +1,72 @@
+"""Doctor on hosts that lack something: PATH holds what a host has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command import PROGRAM, Ran
+
+PROGRAMS = ("apt-get", "apt-config", "apt-cache", "dpkg-deb", "setpriv", "qemu-system-aarch64")
+
+
+def doctor(path: Path, **more: str) -> Ran:
+    environment = {"PATH": str(path), "HOME": os.environ["HOME"], **more}
+    done = subprocess.run(
+        [PROGRAM, "doctor"], env=environment, capture_output=True, text=True, check=False
+    )
+    return Ran(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A PATH with every program that a build or a boot needs, and no other."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in PROGRAMS:
+        found = shutil.which(name)
+        assert found, name
+        (directory / name).symlink_to(found)
+    return directory
+
+
+@pytest.mark.qemu
+def test_a_ready_host_passes_without_a_compiler(host: Path) -> None:
+    ran = doctor(host)
+    assert ran.status == 0, ran.said
+    assert "aarch64-linux-gnu-gcc" in ran.stdout
+    assert "apt-get install -y --no-install-recommends gcc-aarch64-linux-gnu" in ran.stdout
+
+
+@pytest.mark.qemu
+def test_what_is_missing_comes_as_one_line(host: Path) -> None:
+    (host / "qemu-system-aarch64").unlink()
+    (host / "setpriv").unlink()
+    ran = doctor(host)
+    assert ran.status == 1
+    (line,) = [line for line in ran.stdout.splitlines() if "--no-install-recommends" in line]
+    assert {"qemu-system-arm", "util-linux"} <= set(line.split())
+
+
+@pytest.mark.qemu
+def test_an_old_qemu_is_told_apart(host: Path) -> None:
+    (host / "qemu-system-aarch64").unlink()
+    fake = host / "qemu-system-aarch64"
+    fake.write_text("#!/bin/sh\necho 'QEMU emulator version 4.2.1 (Debian 1:4.2-3)'\n")
+    fake.chmod(0o755)
+    ran = doctor(host)
+    assert ran.status == 1
+    assert "version 4.2.1" in ran.stdout
+    assert "6.2 or later" in ran.stdout
+
+
+@pytest.mark.qemu
+def test_a_cache_that_cannot_be_made_is_said(host: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = doctor(host, XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert ran.status == 1
+    assert "XDG_CACHE_HOME" in ran.stdout
