@@ -26,7 +26,15 @@ HELLO = Path(__file__).parent.parent / "examples" / "hello.c"
 
 
 def bringup(out: Path, hello: Path) -> None:
-    argv = [PROGRAM, "bringup", BOARD, "-o", out, "--run", shlex.quote(str(hello))]
+    argv: list[str | Path] = [
+        PROGRAM,
+        "bringup",
+        BOARD,
+        "-o",
+        out,
+        "--run",
+        shlex.quote(str(hello)),
+    ]
     subprocess.run(argv, check=True, capture_output=True)
 
 
@@ -59,7 +67,15 @@ def _until(fd: int, mark: bytes) -> None:
 
 with tempfile.TemporaryDirectory() as temporary:
     out, hello = Path(temporary) / "out", Path(temporary) / "hello"
-    compiler = ["aarch64-linux-gnu-gcc", "-static", "-O2", "-s", "-o", hello, HELLO]
+    compiler: list[str | Path] = [
+        "aarch64-linux-gnu-gcc",
+        "-static",
+        "-O2",
+        "-s",
+        "-o",
+        hello,
+        HELLO,
+    ]
     subprocess.run(compiler, check=True)
     bringup(out, hello)
     found = compare(lambda: bringup(out, hello), lambda: by_hand(out, hello), rounds=7)

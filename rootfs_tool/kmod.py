@@ -65,13 +65,14 @@ def canonical(name: str) -> str:
 class Kernel:
     """What an unpacked kernel has: modules by name, with their files; and what is built in.
 
-    ``builtin`` has the aliases of what is built in too.
+    ``provided`` are the aliases of what is built in.
     """
 
     stored: Stored
     directory: str
     files: dict[str, str]
     builtin: frozenset[str]
+    provided: frozenset[str]
     _read: dict[str, Module] = field(default_factory=dict)
 
     @classmethod
@@ -82,11 +83,11 @@ class Kernel:
             if path.startswith(f"{directory}/")
             and (match := _MODULE.fullmatch(path.rpartition("/")[2]))
         }
-        bare = cls(stored, directory, files, frozenset())
+        bare = cls(stored, directory, files, frozenset(), frozenset())
         lines = bare.text("modules.builtin").splitlines()
-        names = {Path(line).name.removesuffix(".ko") for line in lines}
+        names = {canonical(Path(line).name.removesuffix(".ko")) for line in lines}
         aliases = re.findall(r"[^.\0]+\.alias=([^\0]+)", bare.text("modules.builtin.modinfo"))
-        return cls(stored, directory, files, frozenset(map(canonical, (*names, *aliases))))
+        return cls(stored, directory, files, frozenset(names), frozenset(aliases))
 
     def text(self, name: str) -> str:
         """One of the package's own indexes; empty if it has none."""
@@ -159,7 +160,7 @@ def _soft(kernel: Kernel, module: Module) -> list[str]:
         name = canonical(soft)
         if name in kernel.files:
             found.append(name)
-        elif name not in kernel.builtin:
+        elif name not in kernel.builtin and soft not in kernel.provided:
             found += kernel.called(soft)
     return found
 

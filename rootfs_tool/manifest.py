@@ -109,7 +109,5 @@ def load(directory: Path) -> Build:
         raise ConfigError(f"{path} is damaged: {error}", hint="build again") from None
     for file in build.files():
         if not build.path(file).is_file() or build.path(file).stat().st_size != file.size:
-            raise ConfigError(
-                f"{build.path(file)} is missing or cut short", hint="build again"
-            )
+            raise ConfigError(f"{build.path(file)} is missing or cut short", hint="build again")
     return build

@@ -16,6 +16,9 @@ from rootfs_tool.errors import CommandError, MissingToolError
 
 log = logging.getLogger(__name__)
 
+PIPE = subprocess.PIPE
+TimeoutExpired = subprocess.TimeoutExpired
+
 # program -> the Debian package that has it; doctor and the Makefile read this table too
 PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",

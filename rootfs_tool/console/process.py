@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class ProcessConsole:
             return
         os.close(self._descriptor)
         self._descriptor = -1
-        with suppress(subprocess.TimeoutExpired):
+        with suppress(proc.TimeoutExpired):
             self._child.wait(0.2)  # a shell ends when its terminal does
         for process in _session(self._child.pid):
             with suppress(ProcessLookupError):

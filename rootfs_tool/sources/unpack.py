@@ -5,7 +5,6 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from pathlib import Path
-from subprocess import PIPE
 from typing import IO
 
 from rootfs_tool import proc, store
@@ -22,7 +21,7 @@ def unpack(package: Path, digest: str) -> Stored:
     """
     with store.making("unpacked", digest) as making, tempfile.TemporaryFile() as said:
         with proc.running(
-            "dpkg-deb", "--fsys-tarfile", package, stdout=PIPE, stderr=said
+            "dpkg-deb", "--fsys-tarfile", package, stdout=proc.PIPE, stderr=said
         ) as dpkg_deb:
             assert dpkg_deb.stdout is not None
             with dpkg_deb.stdout as stream:

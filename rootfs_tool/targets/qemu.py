@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import termios
@@ -57,8 +56,8 @@ class Qemu(Target):
                 *("-display", "none", "-monitor", "none", "-no-reboot", "-S", "-qmp", "stdio"),
                 *self._serial("chardev:console"),
                 *("-chardev", "pty,id=console"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=proc.PIPE,
+                stdout=proc.PIPE,
                 stderr=said,
             ) as qemu,
         ):
@@ -106,15 +105,14 @@ class Qemu(Target):
         return [*argv, *self._network()]
 
     def _network(self) -> list[str]:
-        match self.nic:
-            case None:
-                return ["-nic", "none"]
-            case "virtio-net-pci":
-                # Without romfile= QEMU wants a network boot ROM that Debian packages apart.
-                device = "virtio-net-pci,netdev=net0,romfile="
-            case "usb-net":
-                device = "usb-net,netdev=net0"
-        return ["-netdev", "user,id=net0", "-device", device]
+        devices = {
+            # Without romfile= QEMU wants a network boot ROM that Debian packages apart.
+            "virtio-net-pci": "virtio-net-pci,netdev=net0,romfile=",
+            "usb-net": "usb-net,netdev=net0",
+        }
+        if self.nic is None:
+            return ["-nic", "none"]
+        return ["-netdev", "user,id=net0", "-device", devices[self.nic]]
 
     def _serial(self, last: str) -> list[str]:
         return [*["-serial", "null"] * self.serial, "-serial", last]
