@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,12 +49,43 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
         alias_generator=lambda name: name.replace("_", "-"),
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The docstring below a field is its description.
+
+        pydantic's use_attribute_docstrings would read every model's source whenever the program
+        starts, for the sake of a schema that is seldom asked for.
+        """
+        found = handler(schema)
+        properties = handler.resolve_ref_schema(found).get("properties", {})
+        for name, text in _docstrings(cls).items():
+            key = cls.model_fields[name].alias or name
+            properties[key] = {**properties[key], "description": text}
+        return found
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The text right below each field of a model, by the field's name."""
+    found: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if issubclass(owner, Model) and owner is not Model:
+            (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+            assert isinstance(body, ast.ClassDef)
+            for field, below in itertools.pairwise(body.body):
+                match field, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                        value=ast.Constant(value=str(text))
+                    ) if name in model.model_fields:
+                        found[name] = inspect.cleandoc(text)
+    return found
 
 
 class Kinds:
