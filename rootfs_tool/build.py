@@ -174,8 +174,7 @@ def _lay_over(tree: Tree, overlay: Path) -> None:
             if stat.S_ISLNK(mode):
                 tree.add(path, Symlink(str(host.readlink())), origin=origin, replace=True)
             elif stat.S_ISDIR(mode):
-                # /bin may be a link to a directory: what is below it goes where the link leads
-                if not isinstance(tree.get(tree.resolve(path / "x").parent), Directory):
+                if not isinstance(tree.get(path), Directory):  # whose mode stays, as /tmp's
                     tree.add(path, Directory(), origin=origin, replace=True)
             elif stat.S_ISREG(mode):
                 kept = (0o755 if mode & 0o100 else 0o644) | mode & (stat.S_ISUID | stat.S_ISGID)

@@ -64,12 +64,14 @@ class Tree:
     ) -> None:
         """Put ``node`` at ``path``; ``origin`` says who brought it.
 
-        Raises ConfigError, naming both origins, if something else stands there already and
-        ``replace`` is not set.
+        A directory that is a link to one here is that one. Raises ConfigError, naming both origins,
+        if something else stands there already and ``replace`` is not set.
         """
         at = self.resolve(path)
         there = self._nodes.get(at)
         if isinstance(there, Directory) and isinstance(node, Directory) and not replace:
+            return
+        if isinstance(there, Symlink) and isinstance(node, Directory) and self._leads(at):
             return
         if there is not None and there != node and not replace:
             raise ConfigError(f"{at} comes from {self._origins[at]} and from {origin}")
@@ -82,6 +84,10 @@ class Tree:
             if parent not in self._nodes:
                 self._nodes[parent], self._origins[parent] = Directory(), origin
         self._nodes[at], self._origins[at] = node, origin
+
+    def _leads(self, at: PurePosixPath) -> bool:
+        """Whether the symbolic link at ``at`` leads to a directory."""
+        return isinstance(self._nodes.get(self.resolve(at / "x").parent), Directory)
 
     def get(self, path: str | PurePosixPath) -> Node | None:
         """What stands at ``path`` (a symbolic link at its end is not followed)."""

@@ -184,5 +184,6 @@ def _show(report: Report, directory: Path, as_json: bool) -> None:
 
     from rootfs_tool.report.terminal import draw
 
+    click.echo()
     Console(highlight=False, soft_wrap=True).print(draw(report))
     click.echo(f"\nreport and console transcript: {directory}")

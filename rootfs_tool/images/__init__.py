@@ -7,3 +7,5 @@ from rootfs_tool.images.cpio import Cpio
 from rootfs_tool.model import Kinds
 
 AnyImage = Annotated[ImageFormat, Kinds(Cpio)]
+
+__all__ = ["AnyImage", "Cpio", "ImageFormat"]

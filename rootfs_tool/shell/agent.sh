@@ -110,7 +110,7 @@ trap : INT # Ctrl-C ends the read, and so the loop, and nothing is left behind
 answer R "0 $tool $dir"
 while IFS=' ' read -r length line; do
     if [ -z "$length" ]; then # somebody asks whether anybody is there
-        answer L -
+        answer R "0 $tool $dir"
         continue
     fi
     if [ "${#line}" != "$length" ]; then
@@ -123,7 +123,12 @@ while IFS=' ' read -r length line; do
     case $verb in
         'run '* | long)
             [ "$verb" != long ] || text=$long
-            [ "$id" -le "$last" ] || start "$text" # once, however often it is asked
+            if [ "$id" -gt "$last" ]; then # once, however often it is asked
+                start "$text"
+            else
+                state
+                answer D "$id $state"
+            fi
             ;;
         'part '*) # of a long command: OFFSET,LENGTH; the text follows a colon in the next line
             piece=$(dd bs=4096 count=1)

@@ -54,8 +54,9 @@ class Job:
         while True:
             left = deadline - time.monotonic()
             if answer := self._wire.wait(self._number, min(pause, max(left, 0)), wary=True):
-                return answer.fields[1]
-            if self._wire.refused:
+                if answer.fields[1] != "running":
+                    return answer.fields[1]
+            if self._wire.damaged:
                 self._wire.send(self._number, self._request)
                 continue
             if left <= 0:

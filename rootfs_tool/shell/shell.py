@@ -122,6 +122,7 @@ class Shell:
         if self._left:
             return
         self._left = True
+        self._wire.forget()
         with suppress(ConsoleError):
             for goodbye in ("leave", "leave", None):
                 if goodbye is None:

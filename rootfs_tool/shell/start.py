@@ -18,7 +18,7 @@ LONGEST_TYPED = 1023  # characters: BusyBox ash's line editor drops the rest, an
 LONGEST_LINE = 4095  # characters that a terminal holds of one line; the rest is lost unseen
 _SMALLEST = 100  # characters of the agent in one line, on a line that loses bytes
 _SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
-_NUDGE = 1.0  # seconds after which we press return once more
+_NUDGE = 0.5  # seconds after which we press return once more: it makes the board repeat itself
 _READY = re.compile(rb"\x1eS(\d+)\n")
 
 # Runs in a shell of its own with job control: bash has that only where its stderr is a terminal at

@@ -17,6 +17,7 @@ from rootfs_tool.shell.digest import agrees
 
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
+_REPEATS = 40  # times that a request or its answer may come damaged
 _LONGEST_FRAME = 1024  # bytes
 
 
@@ -47,8 +48,8 @@ class Wire:
         self.suspicion: str | None = None
         """What a board says when it goes down, seen, and no answer from the agent since."""
 
-        self.refused = False
-        """Whether the agent took the last request for damaged."""
+        self.damaged = False
+        """Whether the last request, or what answers it, did not pass the line whole."""
 
         self._console = console
         self._tail = Tail()
@@ -152,7 +153,7 @@ class Wire:
         if letter == "E":
             self._opening = None
         if letter == "N":
-            self.refused = True
+            self.damaged = True
             return
         words = tuple(fields.split(" "))
         if words[0].isdigit():
@@ -202,27 +203,27 @@ class Wire:
 
     def send(self, number: int, text: str, line: str | None = None) -> None:
         """Send a request, and the ``line`` of text that goes with it."""
-        self.refused = False
+        self.damaged = False
         request = f"{number} {text}"
         after = "" if line is None else f"{line}\n"
         self.write(f"{len(request)} {request}\n{after}".encode("ascii"))
 
     def wait(self, number: int, timeout: float, *, wary: bool = False) -> Answer | None:
-        """The answer to a request; None after ``timeout`` seconds, or when it came too damaged.
+        """The answer to a request; None after ``timeout`` seconds, or when something is damaged.
 
-        None too when the request was refused. While the body of an answer is coming the clock
-        stands still. ``wary`` returns when there is a suspicion.
+        While the body of an answer is coming the clock stands still. ``wary`` returns when there
+        is a suspicion.
         """
         deadline = time.monotonic() + timeout
         while number not in self._answers:
             now = time.monotonic()
-            if self.refused or now >= deadline:
+            if self.damaged or now >= deadline:
                 return None
             if not self.receive(min(SETTLED, deadline - now)):
                 self._mend()
                 if number not in self._answers and self._garbled():
                     self.forget()
-                    return None
+                    self.damaged = True
             elif self._opening is not None:
                 deadline = time.monotonic() + timeout
             if wary and self.suspicion is not None:
@@ -236,16 +237,19 @@ class Wire:
         """
         number = self.number()
         patience = PATIENCE
-        for _ in range(tries):
+        silences = 0
+        for _ in range(_REPEATS):
             self.send(number, text, line)
             if answer := self.wait(number, patience):
                 return answer
-            if self.refused:
-                continue
-            if self.suspicion is not None:
+            if self.suspicion is not None and not self.damaged:
                 self.give_up()
+            if not self.damaged:
+                silences += 1
+                patience = min(4 * PATIENCE, 2 * patience)
+            if silences == tries:
+                break
             self.write(b"\n")  # it ends a request that lost its own
-            patience = min(4 * PATIENCE, 2 * patience)
         self.lost = True
         raise ConsoleTimeout(
             "the shell on the board answers no more",

@@ -9,3 +9,5 @@ from rootfs_tool.sources.deb import Deb
 from rootfs_tool.sources.file import LocalFile
 
 AnySource = Annotated[Source, Kinds(Busybox, Deb, LocalFile)]
+
+__all__ = ["AnySource", "Busybox", "Deb", "LocalFile", "Source"]

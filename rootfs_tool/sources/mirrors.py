@@ -29,7 +29,7 @@ KEYRING = "debian-archive"  # in the name of each keyring of the package debian-
 KEPT = ("signed-by", "trusted", "check-valid-until", "check-date", "valid-until-max")
 
 _SUITE = re.compile(r"(?P<base>[a-z]+)(?P<pocket>-updates|-security|/updates)?")
-_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<rest>.+)")
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>(?!cdrom:)\S+)\s+(?P<rest>.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
