@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rootfs_tool import events, initscripts, kmod, manifest, paths, store
+from rootfs_tool import initscripts, kmod, output, paths, store
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import step
 from rootfs_tool.images.base import ImageFormat
-from rootfs_tool.manifest import Build, BuiltFile, BuiltImage, Origin
+from rootfs_tool.manifest import Build, BuiltImage, Origin
+from rootfs_tool.output import Output
 from rootfs_tool.recipe import Recipe
 from rootfs_tool.sources.apt import Archive
 from rootfs_tool.sources.base import Source
 from rootfs_tool.tree import Directory, File, Symlink, Tree
 
 EPOCH = 1_735_689_600  # 2025-01-01: the time of every file, unless SOURCE_DATE_EPOCH says another
-CHUNK = 1 << 20  # bytes read at a time
-NEW = ".new"  # the directory in out/ where a build is made
 
 Fetched = tuple[tuple[Source, Artefact], ...]
 
@@ -52,7 +47,7 @@ def build(
     artefacts = (kernel, *(artefact for _, artefact in fetched))
     device_tree = board.kernel.device_tree_file(kernel)
 
-    with _output(out) as new, ThreadPoolExecutor(1) as beside:
+    with output.opened(out) as new, ThreadPoolExecutor(1) as beside:
         # 38 MB to copy and to hash, while the image is made
         image = beside.submit(new.copy, board.kernel.image(kernel), "Image")
         tree = make_tree(recipe, kernel, fetched)
@@ -185,105 +180,3 @@ def _lay_over(tree: Tree, overlay: Path) -> None:
 
 def _unreadable(error: OSError) -> None:
     raise ConfigError(f"{error.filename}: {error.strerror}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A build that is being made in ``directory``, beside the one before it in ``out``."""
-
-    out: Path
-    directory: Path
-    names: list[str] = field(default_factory=list)
-
-    def reserve(self, name: str) -> Path:
-        """Where to write the file that will be called ``name``."""
-        if name in self.names:
-            raise ConfigError(f"two files of the build would be called {name}")
-        self.names.append(name)
-        path = self.directory / name
-        path.parent.mkdir(exist_ok=True)
-        return path
-
-    def copy(self, source: Path, name: str) -> BuiltFile:
-        """A copy of a file, hashed on the way."""
-        digest, size = hashlib.sha256(), 0
-        with source.open("rb", buffering=0) as file, self.reserve(name).open("wb", 0) as to:
-            while block := file.read(CHUNK):
-                digest.update(block)
-                size += to.write(block)
-        return BuiltFile(name=name, size=size, sha256=digest.hexdigest())
-
-    def text(self, name: str, text: str) -> BuiltFile:
-        self.reserve(name).write_text(text)
-        return self.measure(name)
-
-    def measure(self, name: str) -> BuiltFile:
-        """What has been written under that name."""
-        with (self.directory / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return BuiltFile(name=name, size=file.tell(), sha256=digest)
-
-    def finish(self, build: Build) -> None:
-        """Put the new build in the place of the old one.
-
-        The old manifest goes first and the new one comes last, so that nothing between the two
-        can pass for a whole build.
-        """
-        (self.directory / "manifest.json").write_text(manifest.dumps(build))
-        old = _names(self.out)
-        (self.out / "manifest.json").unlink(missing_ok=True)
-        for name in (*self.names, "manifest.json"):
-            (self.out / name).parent.mkdir(exist_ok=True)
-            (self.directory / name).replace(self.out / name)
-        for name in old.difference(self.names):
-            (self.out / name).unlink(missing_ok=True)
-
-
-def _names(out: Path) -> set[str]:
-    """The files of the build that lies in ``out``."""
-    try:
-        old = manifest.load(out)
-    except ConfigError:
-        return set()
-    licences = (one.licence for one in old.artefacts if one.licence is not None)
-    names = {*(file.name for file in old.files()), *licences}
-    # A manifest that somebody else wrote may name any path at all.
-    return {name for name in names if not name.startswith("/") and ".." not in Path(name).parts}
-
-
-@contextmanager
-def _output(out: Path) -> Iterator[Output]:
-    """A directory in ``out`` to build in, gone when the block ends; one build at a time.
-
-    Raises ConfigError if ``out`` can't be written.
-    """
-    made = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with _alone(out):
-            shutil.rmtree(out / NEW, ignore_errors=True)  # of a build that was killed
-            (out / NEW).mkdir()
-            try:
-                yield Output(out, out / NEW)
-            finally:
-                shutil.rmtree(out / NEW, ignore_errors=True)
-    except OSError as error:
-        raise ConfigError(f"{error.filename or out}: {error.strerror}") from None
-    finally:
-        if made:
-            with suppress(OSError):  # it holds a build
-                out.rmdir()
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other builds out of ``out``; the kernel lets go when this process ends, however."""
-    with ExitStack() as stack:
-        lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-        stack.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            events.note(f"another build writes {out}, waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -1,0 +1,145 @@
+"""The directory out/: made beside the build that lies there, and put in its place when whole."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rootfs_tool import events, manifest
+from rootfs_tool.errors import ConfigError
+from rootfs_tool.manifest import Build, BuiltFile
+
+CHUNK = 4 << 20  # bytes compared at a time
+NEW = ".new"  # the directory in out/ where a build is made
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A build that is being made in ``directory``, beside the one before it in ``out``."""
+
+    out: Path
+    directory: Path
+    names: list[str] = field(default_factory=list)
+
+    def reserve(self, name: str) -> Path:
+        """Where to write the file that will be called ``name``."""
+        if name in self.names:
+            raise ConfigError(f"two files of the build would be called {name}")
+        self.names.append(name)
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def copy(self, source: Path, name: str) -> BuiltFile:
+        """A copy of a file; the one that lies there from the build before, if it is the same."""
+        to, old = self.reserve(name), self.out / name
+        with suppress(OSError):  # there is none, or it can have no second name
+            if _same(source, old):
+                to.hardlink_to(old)
+        if not to.exists():
+            shutil.copyfile(source, to)
+        return self.measure(name)
+
+    def text(self, name: str, text: str) -> BuiltFile:
+        self.reserve(name).write_text(text)
+        return self.measure(name)
+
+    def measure(self, name: str) -> BuiltFile:
+        """What has been written under that name."""
+        with (self.directory / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size:  # in one go, which leaves the interpreter to the other thread
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    digest = hashlib.sha256(content)
+            else:
+                digest = hashlib.sha256()
+        return BuiltFile(name=name, size=size, sha256=digest.hexdigest())
+
+    def finish(self, build: Build) -> None:
+        """Put the new build in the place of the old one.
+
+        The old manifest goes first and the new one comes last, so that nothing between the two
+        can pass for a whole build.
+        """
+        (self.directory / "manifest.json").write_text(manifest.dumps(build))
+        old = _names(self.out)
+        (self.out / "manifest.json").unlink(missing_ok=True)
+        for name in (*self.names, "manifest.json"):
+            (self.out / name).parent.mkdir(exist_ok=True)
+            (self.directory / name).replace(self.out / name)
+        for name in old.difference(self.names):
+            (self.out / name).unlink(missing_ok=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two regular files hold the same bytes. Raises OSError if one can't be read."""
+    sizes = [path.lstat() for path in (one, other)]
+    if (
+        not all(stat.S_ISREG(size.st_mode) for size in sizes)
+        or sizes[0].st_size != sizes[1].st_size
+    ):
+        return False
+    with one.open("rb", buffering=0) as first, other.open("rb", buffering=0) as second:
+        while block := first.read(CHUNK):
+            if block != second.read(CHUNK):
+                return False
+    return True
+
+
+def _names(out: Path) -> set[str]:
+    """The files of the build that lies in ``out``."""
+    try:
+        old = manifest.load(out)
+    except ConfigError:
+        return set()
+    licences = (one.licence for one in old.artefacts if one.licence is not None)
+    names = {*(file.name for file in old.files()), *licences}
+    # A manifest that somebody else wrote may name any path at all.
+    return {name for name in names if not name.startswith("/") and ".." not in Path(name).parts}
+
+
+@contextmanager
+def opened(out: Path) -> Iterator[Output]:
+    """A directory in ``out`` to build in, gone when the block ends; one build at a time.
+
+    Raises ConfigError if ``out`` can't be written.
+    """
+    made = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _alone(out):
+            shutil.rmtree(out / NEW, ignore_errors=True)  # of a build that was killed
+            (out / NEW).mkdir()
+            try:
+                yield Output(out, out / NEW)
+            finally:
+                shutil.rmtree(out / NEW, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or out}: {error.strerror}") from None
+    finally:
+        if made:
+            with suppress(OSError):  # it holds a build
+                out.rmdir()
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other builds out of ``out``; the kernel lets go when this process ends, however."""
+    lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            events.note(f"another build writes {out}, waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,432 @@
+"""The verb as a whole: from packages to out/, twice, by two users, interrupted, at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rootfs_tool import manifest
+from rootfs_tool.board import Board
+from rootfs_tool.build import EPOCH, build
+from rootfs_tool.errors import ConfigError, FetchError
+from rootfs_tool.images import Cpio
+from rootfs_tool.manifest import Build
+from rootfs_tool.model import Model
+from rootfs_tool.recipe import Recipe, find
+from tests.debian import HandMade, busybox, kernel
+
+CHECKOUT = Path(__file__).parent.parent
+BOARD = """\
+name = "board"
+description = "made for a test"
+arch = "aarch64"
+[network]
+hostname = "board"
+[[network.interface]]
+name = "eth0"
+address = "10.0.0.2/24"
+[kernel]
+device-tree = "broadcom/bcm2837-rpi-3-b.dtb"
+[[source]]
+type = "busybox"
+[[image]]
+type = "cpio"
+"""
+CODE = """\
+import sys
+from pathlib import Path
+from rootfs_tool.build import build
+from rootfs_tool.recipe import find
+recipe, file = find(sys.argv[1])
+build(recipe, Path(sys.argv[2]), lock=file.with_suffix(".lock"))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory with a board in it, whose packages are in the cache beside it."""
+
+    root: Path
+
+    @property
+    def board(self) -> Path:
+        return self.root / "boards" / "board.toml"
+
+    @property
+    def out(self) -> Path:
+        return self.root / "out"
+
+    def build(self, **how: bool) -> Build:
+        recipe, file = find(str(self.board))
+        return build(recipe, self.out, lock=file.with_suffix(".lock"), **how)
+
+    def with_overlay(self) -> Path:
+        overlay = self.root / "overlay"
+        overlay.mkdir(exist_ok=True)
+        recipe = self.root / "recipe.toml"
+        recipe.write_text('board = "board"\noverlay = ["overlay"]\n')
+        shutil.copy(self.board.with_suffix(".lock"), recipe.with_suffix(".lock"))
+        return overlay
+
+    def listing(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.out)): path.read_bytes()
+            for path in sorted(self.out.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A board, its lock and its cache; the archive that they came from is gone."""
+    root = tmp_path_factory.mktemp("warm")
+    archive = HandMade(tmp_path_factory.mktemp("archive"))
+    archive.publish(busybox(archive.root), *kernel(archive.root))
+    (root / "boards").mkdir()
+    (root / "boards" / "board.toml").write_text(BOARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("ROOTFS_TOOL_APT_SOURCES", str(archive.sources))
+        Place(root).build()
+    shutil.rmtree(root / "out")
+    shutil.rmtree(archive.root)
+    return root
+
+
+@pytest.fixture
+def place(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A copy of all that, and no way to any archive."""
+    shutil.copytree(warm, tmp_path / "a place", symlinks=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a place" / "cache"))
+    monkeypatch.setenv("ROOTFS_TOOL_APT_SOURCES", str(tmp_path / "none.sources"))
+    monkeypatch.chdir(tmp_path / "a place")
+    return Place(tmp_path / "a place")
+
+
+def archived(build: Build) -> dict[str, str]:
+    """The lines of `cpio -tv` by name."""
+    unpacked = subprocess.run(
+        ["zstd", "-dc", build.image("cpio")], check=True, capture_output=True
+    ).stdout
+    listing = subprocess.run(
+        ["cpio", "--list", "--verbose", "--quiet"], input=unpacked, check=True, capture_output=True
+    ).stdout.decode()
+    found = (
+        re.search(r"(?:\d{4}|\d\d:\d\d) (\S.*?)(?: -> .*)?$", line) for line in listing.splitlines()
+    )
+    return {match[1]: match.string for match in found if match is not None}
+
+
+def content(build: Build, name: str) -> bytes:
+    unpacked = subprocess.run(
+        ["zstd", "-dc", build.image("cpio")], check=True, capture_output=True
+    ).stdout
+    return subprocess.run(
+        ["cpio", "--extract", "--to-stdout", "--quiet", name],
+        input=unpacked,
+        check=True,
+        capture_output=True,
+    ).stdout
+
+
+def test_what_is_in_out(place: Place) -> None:
+    built = place.build()
+    assert manifest.load(place.out) == built
+    assert set(place.listing()) == {
+        "Image",
+        "bcm2837-rpi-3-b.dtb",
+        "initramfs.cpio.zst",
+        "licences/busybox-static",
+        "licences/linux-image-6.12.1-arm64",
+        "manifest.json",
+        "recipe.json",
+    }
+    assert place.listing()["Image"].startswith(b"not much of a kernel")
+    for file in built.files():
+        said = subprocess.run(["sha256sum", built.path(file)], capture_output=True, text=True)
+        assert said.stdout.startswith(file.sha256)
+        assert built.path(file).stat().st_size == file.size
+    assert [(one.name, one.origin) for one in built.artefacts] == [
+        ("linux-image-6.12.1-arm64", "debian trixie/arm64"),
+        ("busybox-static", "debian trixie/arm64"),
+    ]
+    for one in built.artefacts:
+        assert one.licence is not None
+        assert (place.out / one.licence).is_file()
+    recipe, _ = find(str(place.out))
+    assert recipe == find(str(place.board))[0], "out/ can be built again from itself"
+
+
+def test_what_is_in_the_initramfs(place: Place) -> None:
+    names = archived(place.build())
+    assert names["init"].endswith("init -> sbin/init")
+    assert names["usr/bin/sh"].endswith("usr/bin/sh -> busybox")
+    assert names["dev/console"].startswith("crw-------")
+    assert names["etc/init.d/rcS"].startswith("-rwxr-xr-x")
+    assert "usr/lib/modules/6.12.1-arm64/modules.builtin" in names
+
+
+def test_locked_takes_what_is_pinned_and_nothing_else(place: Place) -> None:
+    assert place.build(locked=True) == place.build()
+    place.board.with_suffix(".lock").unlink()
+    with pytest.raises(FetchError, match="pins no linux-image-arm64"):
+        place.build(locked=True)
+
+
+def test_source_date_epoch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = place.build()
+    assert first.epoch == EPOCH
+    assert "Jan  1  2025" in archived(first)["init"]
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    second = place.build()
+    assert second.epoch == 86400
+    assert "Jan  2  1970" in archived(second)["init"]
+    for wrong in ("yesterday", "-1", str(1 << 32)):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
+        with pytest.raises(ConfigError, match="SOURCE_DATE_EPOCH"):
+            place.build()
+
+
+class TestReproducible:
+    def test_at_another_time_of_day_and_another_umask(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place.build()
+        first = place.listing()
+        shutil.rmtree(place.out)
+        for path in place.root.rglob("*"):
+            os.utime(path, (0, 0), follow_symlinks=False)
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        monkeypatch.setenv("PYTHONHASHSEED", "7")
+        time.tzset()
+        old = os.umask(0o077)
+        try:
+            place.build()
+        finally:
+            os.umask(old)
+            monkeypatch.undo()
+            time.tzset()
+        assert place.listing() == first
+
+    def test_from_a_cold_cache_of_rendered_files_and_modules(self, place: Place) -> None:
+        place.build()
+        first = place.listing()
+        for kind in ("init", "modules"):
+            shutil.rmtree(place.root / "cache" / "rootfs-tool" / kind)
+        place.build()
+        assert place.listing() == first
+
+    @pytest.mark.root
+    def test_by_another_user(self, place: Place, tmp_path: Path) -> None:
+        place.build()
+        first = place.listing()
+        other = tmp_path / "other"
+        shutil.copytree(place.root, other, symlinks=True)
+        shutil.rmtree(other / "out")
+        subprocess.run(["chown", "-R", "nobody", other], check=True)
+        subprocess.run(["chmod", "-R", "go-rwx", other], check=True)
+        opened = [tmp_path, *tmp_path.parents[:2]]
+        modes = {one: one.stat().st_mode for one in opened}
+        for one in opened:
+            one.chmod(0o755)
+        try:
+            subprocess.run(
+                [
+                    *("setpriv", "--reuid=65534", "--clear-groups", "--regid=65534"),
+                    *(sys.executable, "-c", f"import os; os.umask(0o027)\n{CODE}"),
+                    *(other / "boards" / "board.toml", other / "out"),
+                ],
+                check=True,
+                cwd=other,
+                env={
+                    "PATH": "/usr/bin:/bin",
+                    "HOME": str(other),
+                    "XDG_CACHE_HOME": str(other / "cache"),
+                    "PYTHONPATH": str(CHECKOUT),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "TZ": "America/New_York",
+                },
+            )
+        finally:
+            for one, mode in modes.items():
+                one.chmod(mode)
+        assert Place(other).listing() == first
+
+
+class TestOverlay:
+    def build(self, place: Place) -> Build:
+        recipe, file = find(str(place.root / "recipe.toml"))
+        return build(recipe, place.out, lock=file.with_suffix(".lock"))
+
+    def test_it_lies_over_everything(self, place: Place) -> None:
+        overlay = place.with_overlay()
+        for name in ("etc", "tmp", "bin", "opt/new"):
+            (overlay / name).mkdir(parents=True)
+        (overlay / "etc" / "hostname").write_text("mine\n")
+        (overlay / "etc" / "secret").write_text("kept from nobody\n")
+        (overlay / "etc" / "secret").chmod(0o600)
+        (overlay / "bin" / "tool").write_text("#!/bin/sh\n")
+        (overlay / "bin" / "tool").chmod(0o4711)
+        (overlay / "tmp" / "x").write_text("")
+        (overlay / "opt" / "link").symlink_to("/etc/hostname")
+        built = self.build(place)
+        names = archived(built)
+        assert content(built, "etc/hostname") == b"mine\n"
+        assert names["etc/secret"].startswith("-rw-r--r--"), "the umask's bits do not count"
+        assert names["usr/bin/tool"].startswith("-rwsr-xr-x"), "through the link /bin"
+        assert names["tmp"].startswith("drwxrwxrwt"), "a directory that is there stays as it is"
+        assert names["opt/new"].startswith("drwxr-xr-x")
+        assert names["opt/link"].endswith("opt/link -> /etc/hostname")
+
+    def test_a_fifo_is_refused(self, place: Place) -> None:
+        overlay = place.with_overlay()
+        os.mkfifo(overlay / "fifo")
+        with pytest.raises(ConfigError, match="overlay/fifo is neither file"):
+            self.build(place)
+        assert not place.out.exists()
+
+
+class TestOldBuilds:
+    def test_files_that_are_not_built_any_more_go_and_others_stay(self, place: Place) -> None:
+        place.build()
+        (place.out / "runs").mkdir()
+        (place.out / "runs" / "report.json").write_text("mine")
+        place.board.write_text(
+            BOARD.replace('device-tree = "broadcom/bcm2837-rpi-3-b.dtb"\n', "")
+            + 'compression = "none"\n'
+        )
+        place.build()
+        assert "bcm2837-rpi-3-b.dtb" not in place.listing()
+        assert "initramfs.cpio.zst" not in place.listing()
+        assert "initramfs.cpio" in place.listing()
+        assert place.listing()["runs/report.json"] == b"mine"
+
+    def test_a_manifest_can_not_name_files_elsewhere(self, place: Place) -> None:
+        built = place.build()
+        (place.root / "mine").write_text("mine")
+        table = json.loads((place.out / "manifest.json").read_text())
+        table["artefacts"][0]["licence"] = "../mine"
+        table["artefacts"][1]["licence"] = str(place.root / "mine")
+        (place.out / "manifest.json").write_text(json.dumps(table))
+        assert place.build() == built
+        assert (place.root / "mine").read_text() == "mine"
+
+    def test_a_failed_build_leaves_the_one_before_as_it_was(self, place: Place) -> None:
+        place.build()
+        before = place.listing()
+        recipe, file = find(str(place.board))
+        twice = recipe.model_copy(update={"image": (Cpio(), Cpio())})
+        with pytest.raises(ConfigError, match=r"two files .* initramfs\.cpio\.zst"):
+            build(twice, place.out, lock=file.with_suffix(".lock"))
+        assert place.listing() == before
+
+    def test_a_kernel_that_lies_there_already_is_not_written_again(self, place: Place) -> None:
+        place.build()
+        first = place.listing()
+        before = (place.out / "Image").stat()
+        place.build()
+        assert place.listing() == first
+        after = (place.out / "Image").stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert after.st_nlink == 1
+
+    @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"N" + data[1:]])
+    def test_a_damaged_one_is_put_right(
+        self, place: Place, damage: Callable[[bytes], bytes]
+    ) -> None:
+        place.build()
+        first = place.listing()
+        for name in ("Image", "initramfs.cpio.zst", "recipe.json"):
+            (place.out / name).write_bytes(damage(first[name]))
+        place.build()
+        assert place.listing() == first
+
+    def test_a_link_in_the_place_of_a_file_is_replaced(self, place: Place) -> None:
+        place.build()
+        first = place.listing()
+        (place.out / "Image").rename(place.root / "mine")
+        (place.out / "Image").symlink_to(place.root / "mine")
+        place.build()
+        assert not (place.out / "Image").is_symlink()
+        assert place.listing() == first
+
+    def test_a_killed_build_is_cleaned_up_by_the_next(self, place: Place) -> None:
+        (place.out / ".new").mkdir(parents=True)
+        (place.out / ".new" / "Image").write_text("half")
+        place.build()
+        assert not (place.out / ".new").exists()
+
+
+def test_ctrl_c_leaves_the_old_build_and_nothing_else(place: Place) -> None:
+    place.build()
+    before = place.listing()
+    (place.with_overlay() / "big").write_bytes(os.urandom(1 << 20) * 96)
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, place.root / "recipe.toml", place.out],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    ) as child:
+        while not (place.out / ".new" / "initramfs.cpio.zst").exists():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) != 0
+    assert place.listing() == before
+    assert not (place.out / ".new").exists()
+    assert manifest.load(place.out).board == "board"
+
+
+def test_two_builds_at_once_into_one_directory(place: Place) -> None:
+    place.build()
+    first = place.listing()
+    shutil.rmtree(place.root / "cache" / "rootfs-tool" / "modules")
+    shutil.rmtree(place.root / "cache" / "rootfs-tool" / "init")
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", CODE, place.board, place.out],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        )
+        for _ in range(3)
+    ]
+    assert [child.wait(60) for child in running] == [0, 0, 0]
+    assert place.listing() == first
+
+
+def test_an_out_that_can_not_be_written(place: Place) -> None:
+    (place.root / "out").write_text("a file")
+    with pytest.raises(ConfigError, match=r"out: (File exists|Not a directory)"):
+        place.build()
+    assert (place.root / "out").read_text() == "a file"
+
+
+def test_a_users_own_template_is_used_at_once(place: Place) -> None:
+    place.build()
+    own = place.root / "templates" / "init"
+    own.mkdir(parents=True)
+    (own / "hostname.j2").write_text("my-own-{{ network.hostname | line }}\n")
+    assert content(place.build(), "etc/hostname") == b"my-own-board\n"
+    (own / "hostname.j2").write_text("another\n")
+    assert content(place.build(), "etc/hostname") == b"another\n"
+
+
+def test_every_value_that_the_init_files_use_counts(place: Place) -> None:
+    assert content(place.build(), "etc/hostname") == b"board\n"
+    place.board.write_text(BOARD.replace('hostname = "board"', 'hostname = "other"'))
+    assert content(place.build(), "etc/hostname") == b"other\n"
+    place.board.write_text(BOARD.replace("[network]", 'root-password = ""\n[network]', 1))
+    assert content(place.build(), "etc/shadow").startswith(b"root::")
+
+
+def test_the_recipe_and_board_are_models() -> None:
+    assert issubclass(Board, Model)
+    assert issubclass(Recipe, Model)
