@@ -6,6 +6,7 @@ command pays only for itself.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -40,6 +41,7 @@ def main() -> None:
     if sys.argv[1:] in ([], ["-h"], ["--help"]) and not completing:
         sys.stdout.write(help_text())
         return
+    gc.disable()  # importing makes no garbage, but enough objects to look for it ten times
     from rootfs_tool.cli.group import run
 
     run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import logging
 import signal
@@ -31,6 +32,8 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"rootfs_tool.cli.{COMMANDS[cmd_name][0]}")
+        gc.freeze()
+        gc.enable()
         command: click.Command = module.command
         return command
 
