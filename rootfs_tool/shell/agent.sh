@@ -46,15 +46,23 @@ send() {
 }
 
 # A command from its start to its end, in the background: the loop below goes on listening.
-# A status that cannot be written down means that its output may not have fitted either.
+# A status that cannot be written down means that its output may not have fitted either. The output
+# goes along at once unless it is being watched: to be asked for it costs as much as a short command.
 job() {
+    rm -f "$old" "$old.s" &
     sh -c "$command" </dev/null >"$out" 2>&1
     status=$?
     digest "$out"
     echo "$status $digest" >"$out.s" || status=full
     [ -e "$out" ] || status=full
     hush
-    answer D "$id $status $digest"
+    if [ -z "$watched" ] && [ "$digest" != - ] && [ "$status" != full ]; then
+        answer B "$id $status $digest"
+        cat "$out"
+        answer E "$id $status $digest"
+    else
+        answer D "$id $status $digest"
+    fi
 }
 
 start() {
@@ -62,9 +70,14 @@ start() {
     unhush
     read -r now _ <"$printk"
     [ "$now" = 1 ] || level=$now
-    rm -f "$files"*
     last=$id
+    old=$out
+    [ ! -e "$old" ] || : >"$old" # its room is free at once, and the file goes by and by
     out=$files-$id
+    case $verb in
+        w*) watched=1 ;;
+        *) watched= ;;
+    esac
     command=$1
     case $command in
         *\\*)
@@ -74,6 +87,16 @@ start() {
     esac
     job &
     group=$!
+}
+
+# A command is started once, however often it is asked for.
+once() {
+    if [ "$id" -gt "$last" ]; then
+        start "$1"
+    else
+        state
+        answer D "$id $state"
+    fi
 }
 
 # What became of the newest command: "STATUS DIGEST", or "running -".
@@ -97,6 +120,7 @@ for dir in "$TMPDIR" /run /dev/shm /tmp /var/tmp /; do
     files=$dir/.rootfs-tool-$mark
     [ -n "$dir" ] && echo >"$files" && break
 done
+old=
 out=$files
 part=$files.part
 tool=none
@@ -121,15 +145,8 @@ while IFS=' ' read -r length line; do
     verb=${line#* }
     text=${verb#* }
     case $verb in
-        'run '* | long)
-            [ "$verb" != long ] || text=$long
-            if [ "$id" -gt "$last" ]; then # once, however often it is asked
-                start "$text"
-            else
-                state
-                answer D "$id $state"
-            fi
-            ;;
+        'run '* | 'watch '*) once "$text" ;;
+        long | watchlong) once "$long" ;;
         'part '*) # of a long command: OFFSET,LENGTH; the text follows a colon in the next line
             piece=$(dd bs=4096 count=1)
             piece=${piece#:}
@@ -153,6 +170,7 @@ while IFS=' ' read -r length line; do
         got) unhush ;;
         kill)
             stop
+            rm -f "$old" "$old.s"
             unhush
             answer K "$id"
             ;;

@@ -29,10 +29,12 @@ class Job:
         self._command = command
         self._on_output = on_output
         text = encode(command.encode())
-        self._request = f"run {text}"
+        self._whole = False
+        verb = "run" if on_output is None else "watch"
+        self._request = f"{verb} {text}"
         if len(text) > _PART:
             self._send_parts(text)
-            self._request = "long"
+            self._request = "long" if on_output is None else "watchlong"
         self._number = wire.number()
         wire.send(self._number, self._request)
 
@@ -54,6 +56,9 @@ class Job:
         while True:
             left = deadline - time.monotonic()
             if answer := self._wire.wait(self._number, min(pause, max(left, 0)), wary=True):
+                if answer.letter == "E" and answer.body is not None:
+                    self.output += answer.body
+                    self._whole = True
                 if answer.fields[1] != "running":
                     return answer.fields[1]
             if self._wire.damaged:
@@ -80,6 +85,8 @@ class Job:
 
     def collect(self) -> None:
         """Fetch what is not here yet of the output of a command that has ended."""
+        if self._whole:
+            return
         if self._on_output is None:
             answer = self._wire.ask("whole")
             if answer.body is not None:

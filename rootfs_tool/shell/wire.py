@@ -53,7 +53,7 @@ class Wire:
 
         self._console = console
         self._tail = Tail()
-        self._number = 0
+        self._number = self._awaited = 0
         self._held = bytearray()
         self._scanned = self._watched = 0
         self._opening: _Opening | None = None
@@ -135,6 +135,9 @@ class Wire:
         position = self._scanned
         while frame := self._frame.search(self._held, position):
             letter, fields = frame[1].decode(), bytes(frame[2])
+            if self._in_body(letter, fields):
+                position = frame.end()
+                continue
             if letter == "B":
                 self._opening = _Opening(fields=fields, end=frame.end())
                 position = frame.end()
@@ -146,6 +149,19 @@ class Wire:
             position = start
             self._file(letter, fields.decode(errors="replace"), body)
         self._scanned = max(position, len(self._held) - _LONGEST_FRAME)
+
+    def _in_body(self, letter: str, fields: bytes) -> bool:
+        """Whether what looks like an answer is text in the body of the one that is coming.
+
+        The agent writes one body at a time, and only what was asked for.
+        """
+        if self._opening is None or letter not in "BEN":
+            return False
+        number = fields.partition(b" ")[0]
+        same_body = number == self._opening.fields.partition(b" ")[0]
+        if letter == "E" and same_body:
+            return fields != self._opening.fields
+        return letter == "N" or number != b"%d" % self._awaited
 
     def _file(self, letter: str, fields: str, body: bytes | None) -> None:
         self.suspicion = None
@@ -215,6 +231,7 @@ class Wire:
         is a suspicion.
         """
         deadline = time.monotonic() + timeout
+        self._awaited = number
         while number not in self._answers:
             now = time.monotonic()
             if self.damaged or now >= deadline:
