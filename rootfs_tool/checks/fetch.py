@@ -56,9 +56,10 @@ def _line(bench: Bench, name: str, target: str, size: int, seconds: float) -> st
     get = f"tftp -g -b {size} -l {quote(target)} -r {quote(name)} {where} 2>&1 >/dev/null"
     limited = f"timeout {seconds:.0f} {get}" if size > BLOCK_SIZES[-1] else get
     return (
-        f"rm -f {quote(target)}; set -- $(df -Pk {TO} 2>/dev/null | tail -n 1)\n"
-        f"case $4 in '' | *[!0-9]*) ;; *)\n"
-        f"[ $4 -ge {kib} ] || {{ echo '{NO_ROOM}'; exit 1; }};;\nesac\n"
+        f"[ ! -e {quote(target)} ] || rm -f {quote(target)}\n"
+        f"df -Pk {TO} 2>/dev/null | while read -r _ _ _ free _; do\n"
+        f"case $free in '' | *[!0-9]*) ;; *) [ $free -ge {kib} ] || exit 1;; esac\ndone || "
+        f"{{ echo '{NO_ROOM}'; exit 1; }}\n"
         f"{limited} && chmod 755 {quote(target)} && exec sha256sum <{quote(target)}\n"
         f"rm -f {quote(target)}; exit 1"
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import TypedDict
 
 import click
 
@@ -15,11 +19,15 @@ from rootfs_tool import elf
 from rootfs_tool.bringup import Bringup, Report, bringup
 from rootfs_tool.checks import Check, Program, Spawn, of_network
 from rootfs_tool.cli.progress import progress
-from rootfs_tool.cli.subject import machine, subject
+from rootfs_tool.cli.subject import built, is_build, machine
+from rootfs_tool.console.base import Console
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.recipe import Recipe, find
 from rootfs_tool.report.files import save, to_json, to_junit
 from rootfs_tool.targets import Attached
+from rootfs_tool.targets.base import HostAddress
+
+DRAWING = "rootfs_tool.report.terminal"
 
 
 @click.command("bringup")
@@ -84,11 +92,20 @@ def command(
 
     Exits 0 when all passed, 1 when a check or a program failed, 7 when the console was in trouble.
     """
-    recipe, _ = find(what)
+    recipe, file = find(what)
     checks = _checks(recipe, spawns, runs, timeout)
     with progress(programs=sys.stderr if as_json else sys.stdout):
-        wanted = _wanted(what, out, console, checks, boot_timeout, tftp_port)
-        directory = _directory(out if not _is_build(what) else Path(what))
+        wanted = Bringup(
+            board=recipe.board.name,
+            network=recipe.board.network,
+            line=recipe.board.console,
+            checks=checks,
+            boot_timeout=boot_timeout,
+            tftp_port=tftp_port,
+            **(_attached(recipe, console) if console else _machine(what, recipe, file, out)),
+        )
+        Thread(target=import_module, args=(DRAWING,)).start()  # while the board boots
+        directory = _directory(Path(what) if is_build(what) else out)
         report = bringup(
             wanted,
             transcript=directory / "console.log",
@@ -127,38 +144,28 @@ def _command_line(option: str, text: str) -> tuple[Path, tuple[str, ...]]:
     return Path(words[0]), tuple(words[1:])
 
 
-def _wanted(
-    what: str,
-    out: Path,
-    console: str | None,
-    checks: tuple[Check, ...],
-    boot_timeout: float,
-    tftp_port: int,
-) -> Bringup:
-    if console is not None:
-        recipe, _ = find(what)
-        attached = Attached(console=console)
-        boot = partial(attached.boot, None, recipe.board.console)
-        host = attached.host(recipe.board.network)
-    else:
-        recipe, build = subject(what, out)
-        qemu = machine(recipe)
-        boot = partial(qemu.boot, build, recipe.board.console)
-        host = qemu.host(recipe.board.network)
-    return Bringup(
-        board=recipe.board.name,
-        boot=boot,
-        host=host,
-        network=recipe.board.network,
-        line=recipe.board.console,
-        checks=checks,
-        boot_timeout=boot_timeout,
-        tftp_port=tftp_port,
+class Where(TypedDict):
+    """What a Bringup needs of its target."""
+
+    boot: Callable[[], AbstractContextManager[Console]]
+    host: HostAddress
+
+
+def _attached(recipe: Recipe, url: str) -> Where:
+    attached = Attached(console=url)
+    return Where(
+        boot=partial(attached.boot, None, recipe.board.console),
+        host=attached.host(recipe.board.network),
     )
 
 
-def _is_build(what: str) -> bool:
-    return (Path(what) / "manifest.json").is_file()
+def _machine(what: str, recipe: Recipe, file: Path, out: Path) -> Where:
+    qemu = machine(recipe)
+    build = built(what, recipe, file, out)
+    return Where(
+        boot=partial(qemu.boot, build, recipe.board.console),
+        host=qemu.host(recipe.board.network),
+    )
 
 
 def _directory(out: Path) -> Path:
@@ -180,10 +187,8 @@ def _show(report: Report, directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(report), nl=False)
         return
-    from rich.console import Console
-
-    from rootfs_tool.report.terminal import draw
+    from rootfs_tool.report.terminal import show
 
     click.echo()
-    Console(highlight=False, soft_wrap=True).print(draw(report))
+    show(report)
     click.echo(f"\nreport and console transcript: {directory}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from rootfs_tool.cli.progress import progress
-from rootfs_tool.cli.subject import machine, subject
+from rootfs_tool.cli.subject import built, machine
+from rootfs_tool.recipe import find
 
 
 @click.command("run")
@@ -24,6 +25,7 @@ from rootfs_tool.cli.subject import machine, subject
 def command(what: str, out: Path) -> None:
     """Boot WHAT (a board, a recipe.toml or an out/) in QEMU, your terminal on its console."""
     with progress():
-        recipe, build = subject(what, out)
+        recipe, file = find(what)
+        build = built(what, recipe, file, out)
     click.echo("leave with `poweroff` on the board, or Ctrl-A then X", err=True)
     sys.exit(machine(recipe).run(build))

@@ -8,19 +8,23 @@ from rootfs_tool import manifest
 from rootfs_tool.build import build
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.manifest import Build
-from rootfs_tool.recipe import Recipe, find
+from rootfs_tool.recipe import Recipe
 from rootfs_tool.targets import Qemu
 
 
-def subject(what: str, out: Path) -> tuple[Recipe, Build]:
-    """WHAT as a recipe and a build: an out/ as it lies there, a board or recipe built into ``out``.
+def built(what: str, recipe: Recipe, file: Path, out: Path) -> Build:
+    """WHAT, whose recipe is in ``file``, as a build: an out/ as it lies there, else built now.
 
-    Raises ConfigError for a name that is neither, and whatever building raises.
+    Raises whatever building raises.
     """
-    recipe, file = find(what)
-    if (Path(what) / "manifest.json").is_file():
-        return recipe, manifest.load(Path(what))
-    return recipe, build(recipe, out, lock=file.with_suffix(".lock"))
+    if is_build(what):
+        return manifest.load(Path(what))
+    return build(recipe, out, lock=file.with_suffix(".lock"))
+
+
+def is_build(what: str) -> bool:
+    """Whether WHAT is a directory that ``build`` has made."""
+    return (Path(what) / "manifest.json").is_file()
 
 
 def machine(recipe: Recipe) -> Qemu:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import indent
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from rootfs_tool.bringup import CheckResult, Report
 
 STYLES = {"passed": "green", "failed": "bold red", "broken": "bold red", "skipped": "yellow"}
+
+
+def show(report: Report) -> None:
+    """Draw it on stdout."""
+    Console(highlight=False, soft_wrap=True).print(draw(report))
 
 
 def draw(report: Report) -> RenderableType:

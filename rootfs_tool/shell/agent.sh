@@ -49,7 +49,6 @@ send() {
 # A status that cannot be written down means that its output may not have fitted either. The output
 # goes along at once unless it is being watched: to be asked for it costs as much as a short command.
 job() {
-    rm -f "$old" "$old.s" &
     sh -c "$command" </dev/null >"$out" 2>&1
     status=$?
     digest "$out"
@@ -71,8 +70,9 @@ start() {
     read -r now _ <"$printk"
     [ "$now" = 1 ] || level=$now
     last=$id
-    old=$out
-    [ ! -e "$old" ] || : >"$old" # its room is free at once, and the file goes by and by
+    [ ! -e "$out" ] || : >"$out" # its room is free at once; to remove it costs time, so
+    started=$((started + 1))     # that is done now and then
+    [ "$((started % 64))" != 0 ] || rm -f "$files-"*
     out=$files-$id
     case $verb in
         w*) watched=1 ;;
@@ -120,7 +120,7 @@ for dir in "$TMPDIR" /run /dev/shm /tmp /var/tmp /; do
     files=$dir/.rootfs-tool-$mark
     [ -n "$dir" ] && echo >"$files" && break
 done
-old=
+started=0
 out=$files
 part=$files.part
 tool=none
@@ -170,7 +170,6 @@ while IFS=' ' read -r length line; do
         got) unhush ;;
         kill)
             stop
-            rm -f "$old" "$old.s"
             unhush
             answer K "$id"
             ;;

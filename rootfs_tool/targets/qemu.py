@@ -69,7 +69,10 @@ class Qemu(Target):
                 terminal = chardevs["console"].removeprefix("pty:")
                 with closing(connect(f"serial:{terminal}", line)) as console:
                     qmp.execute("cont")
-                    yield console
+                    try:
+                        yield console
+                    finally:
+                        qemu.kill()  # nothing of it is kept, so it need not tidy up
 
     def run(self, build: Build) -> int:
         """Boot with this process's terminal on the console; returns QEMU's exit status.
