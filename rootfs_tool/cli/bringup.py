@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import TypedDict
 
 import click
@@ -26,8 +24,6 @@ from rootfs_tool.recipe import Recipe, find
 from rootfs_tool.report.files import save, to_json, to_junit
 from rootfs_tool.targets import Attached
 from rootfs_tool.targets.base import HostAddress
-
-DRAWING = "rootfs_tool.report.terminal"
 
 
 @click.command("bringup")
@@ -104,7 +100,6 @@ def command(
             tftp_port=tftp_port,
             **(_attached(recipe, console) if console else _machine(what, recipe, file, out)),
         )
-        Thread(target=import_module, args=(DRAWING,)).start()  # while the board boots
         directory = _directory(Path(what) if is_build(what) else out)
         report = bringup(
             wanted,

@@ -38,6 +38,11 @@ _SIGHTS: dict[Sight, re.Pattern[bytes]] = {
 }
 
 
+# Seconds in which more of a boot log may gather: an emulated port passes on a few bytes at a time,
+# and to look at each of them takes the processor away from the emulator.
+_GATHER = 0.01
+
+
 def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
     """Return when a shell's prompt waits for a command, logging in on the way.
 
@@ -57,6 +62,7 @@ def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
             changed = time.monotonic()
         if wire.receive(min(QUIET, deadline - now)):
             approach.silent = False
+            time.sleep(_GATHER)
     raise _no_prompt(wire, approach.silent)
 
 
