@@ -17,9 +17,16 @@ class Ratio:
     ratio: float
 
 
-def compare(ours: Callable[[], object], peer: Callable[[], object], *, rounds: int) -> Ratio:
-    """Run both ``rounds`` times, A B A B …, after one round that does not count."""
-    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(rounds + 1)][1:]
+def compare(
+    ours: Callable[[], object], peer: Callable[[], object], *, rounds: int, rest: float = 0
+) -> Ratio:
+    """Run both ``rounds`` times, A B A B …, after one round that does not count.
+
+    ``rest`` is in seconds, before each run. Memory that a virtual machine frees goes back to its
+    host within a second or so, and is slow to come again: without a rest, what starts at once
+    after a large program has its memory for nothing, and what starts a moment later has not.
+    """
+    pairs = [(_seconds(ours, rest), _seconds(peer, rest)) for _ in range(rounds + 1)][1:]
     return Ratio(
         ours=statistics.median(pair[0] for pair in pairs),
         peer=statistics.median(pair[1] for pair in pairs),
@@ -27,7 +34,8 @@ def compare(ours: Callable[[], object], peer: Callable[[], object], *, rounds: i
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[], object], rest: float) -> float:
+    time.sleep(rest)
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
