@@ -16,6 +16,7 @@ import click
 from rootfs_tool import elf
 from rootfs_tool.bringup import Bringup, Report, bringup
 from rootfs_tool.checks import Check, Program, Spawn, of_network
+from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.cli.subject import built, is_build, machine
 from rootfs_tool.console.base import Console
@@ -37,14 +38,7 @@ from rootfs_tool.targets.base import HostAddress
     help="Fetch it and leave it running, before any --run.",
 )
 @click.option("--console", metavar="URL", help="The serial line of a real board.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="out",
-    show_default=True,
-    help="Where the build and the run's report go.",
-)
+@out_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.cli.subject import built, machine
 from rootfs_tool.recipe import find
@@ -14,14 +15,7 @@ from rootfs_tool.recipe import find
 
 @click.command("run")
 @click.argument("what")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="out",
-    show_default=True,
-    help="Where the build goes, if WHAT is not built yet.",
-)
+@out_option
 def command(what: str, out: Path) -> None:
     """Boot WHAT (a board, a recipe.toml or an out/) in QEMU, your terminal on its console."""
     with progress():

@@ -50,7 +50,7 @@ def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
     prompt or when the login is refused.
     """
     approach = _Approach(wire, line)
-    end, changed = b"", time.monotonic()
+    end, changed = b"", (begun := time.monotonic())
     while (now := time.monotonic()) < deadline:
         if (ahead := screen(wire)) != end:
             end, changed = ahead, now
@@ -63,7 +63,7 @@ def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
         if wire.receive(min(QUIET, deadline - now)):
             approach.silent = False
             time.sleep(_GATHER)
-    raise _no_prompt(wire, approach.silent)
+    raise _no_prompt(wire, approach.silent, deadline - begun)
 
 
 class _Approach:
@@ -152,14 +152,14 @@ def _password(wire: Wire, line: Line) -> bytes:
     return password.encode()
 
 
-def _no_prompt(wire: Wire, silent: bool) -> ConsoleTimeout:
+def _no_prompt(wire: Wire, silent: bool, seconds: float) -> ConsoleTimeout:
     if silent:
         return ConsoleTimeout(
-            "not a byte came from the board",
+            f"not a byte came from the board within {seconds:.0f} s",
             hint="is it powered, the cable on the right pins, console= on its command line?",
         )
     return ConsoleTimeout(
-        "no shell prompt came on the console",
+        f"no shell prompt came on the console within {seconds:.0f} s",
         tail=wire.tail,
         hint="the last lines show how far the board came; is its baudrate the profile's?",
     )

@@ -120,3 +120,11 @@ def without(program: str, directory: Path) -> str:
             if path.name != program and not link.is_symlink():
                 link.symlink_to(path)
     return str(directory)
+
+
+@pytest.mark.network
+def test_a_build_is_not_built_again_from_itself(tmp_path: Path) -> None:
+    assert rootfs_tool("build", "qemu-aarch64", "-o", tmp_path / "out", timeout=600).status == 0
+    ran = rootfs_tool("build", tmp_path / "out")
+    assert ran.status == 2
+    assert "is a build already" in ran.stderr
