@@ -41,18 +41,19 @@ def serve(files: Mapping[str, Path], address: str, port: int = 0) -> Iterator[Se
     import tftpy  # not free to import, and only here
 
     with tempfile.TemporaryDirectory(prefix="rootfs-tool-tftp-") as nothing:
+        # it wants a directory, once; gone, it can't be left behind, whatever becomes of us
         engine = tftpy.TftpServer(nothing, dyn_file_func=_opener(files))
-        failure: list[OSError] = []
-        thread = threading.Thread(target=_listen, args=(engine, address, port, failure))
-        thread.start()
-        try:
-            while thread.is_alive() and not engine.is_running.wait(_START / 100):
-                pass
-            if failure:
-                raise _explain(failure[0], address, port)
-            yield Server(address=address, port=engine.listenport, names=files)
-        finally:
-            _stop(engine, thread)
+    failure: list[OSError] = []
+    thread = threading.Thread(target=_listen, args=(engine, address, port, failure))
+    thread.start()
+    try:
+        while thread.is_alive() and not engine.is_running.wait(_START / 100):
+            pass
+        if failure:
+            raise _explain(failure[0], address, port)
+        yield Server(address=address, port=engine.listenport, names=files)
+    finally:
+        _stop(engine, thread)
 
 
 def _opener(files: Mapping[str, Path]) -> Any:

@@ -55,17 +55,17 @@ class Job:
         pause = _POLL if self._on_output else _ASK
         while True:
             left = deadline - time.monotonic()
-            if answer := self._wire.wait(self._number, min(pause, max(left, 0)), wary=True):
-                if answer.letter == "E" and answer.body is not None:
-                    self.output += answer.body
-                    self._whole = True
-                if answer.fields[1] != "running":
-                    return answer.fields[1]
-            if self._wire.damaged:
-                self._wire.send(self._number, self._request)
-                continue
+            answer = self._wire.wait(self._number, min(pause, max(left, 0)), wary=True)
+            if answer and answer.letter == "E" and answer.body is not None:
+                self.output += answer.body
+                self._whole = True
+            if answer and answer.fields[1] != "running":
+                return answer.fields[1]
             if left <= 0:
                 raise self._overdue(timeout)
+            if self._wire.damaged:  # sent again it is not run again: its status comes once more
+                self._wire.send(self._number, self._request)
+                continue
             job, status = self._look()
             if job != self._number:  # it never arrived
                 self._wire.send(self._number, self._request)
