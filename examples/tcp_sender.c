@@ -1,7 +1,8 @@
 /*
  * Connect to port 8000 of 127.0.0.1 and send one line: the classic test of a board's loopback.
  *
- * With lo down, connect() fails with error 101 (ENETUNREACH, "Network is unreachable").
+ * With lo down, connect() fails with error 101 (ENETUNREACH, "Network is unreachable"); where there
+ * is a default route the kernel sends it there, nobody answers, and the time runs out.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { PORT = 8000 };
@@ -22,6 +24,7 @@ int main(void)
 		.sin_port = htons(PORT),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	struct timeval patience = { .tv_sec = 5 };
 	size_t sent = 0;
 	int connection = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -29,8 +32,13 @@ int main(void)
 		perror("socket");
 		return 1;
 	}
+	if (setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
+		perror("setsockopt");
+		return 1;
+	}
 	if (connect(connection, (struct sockaddr *)&there, sizeof there) != 0) {
-		fprintf(stderr, "connect to 127.0.0.1:%d: error %d: %s\n", PORT, errno, strerror(errno));
+		fprintf(stderr, "connect to 127.0.0.1:%d: error %d: %s\n", PORT, errno,
+			errno == EINPROGRESS ? "no answer" : strerror(errno));
 		return 1;
 	}
 	while (sent < sizeof line - 1) {

@@ -134,13 +134,8 @@ def _cache() -> Finding:
     try:
         directory = paths.cache()
         writable, free = os.access(directory, os.W_OK), shutil.disk_usage(directory).free
-    except OSError as error:
-        return Finding(
-            name="cache",
-            verdict="missing",
-            found=f"{error.filename}: {error.strerror}",
-            mend="XDG_CACHE_HOME=/a/directory/of/yours names another",
-        )
+    except RootfsToolError as error:
+        return Finding(name="cache", verdict="missing", found=str(error), mend=error.hint)
     mend = None
     if not writable:
         mend = f"chown {getpass.getuser()} {directory}, or XDG_CACHE_HOME names another"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from elftools.elf.elffile import ELFFile
 from rootfs_tool.arch import Arch
 from rootfs_tool.errors import ConfigError
 
+DF_1_PIE = 0x08000000
+
 
 def check(path: Path, arch: Arch) -> None:
     """Pass a static program of ``arch``, or a script; else ConfigError with the line that mends it.
@@ -19,6 +22,8 @@ def check(path: Path, arch: Arch) -> None:
     segment should end in the file.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{path} is not a regular file", hint="is the path right?")
         with path.open("rb") as file:
             start = file.read(4)
             if start[:2] == b"#!":
@@ -39,9 +44,10 @@ def _examine(path: Path, elf: Any, arch: Arch) -> None:
         raise ConfigError(
             f"{path} is built for {_machine(elf)}, the board is {arch}", hint=_link(path, arch)
         )
-    if elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
-        raise ConfigError(f"{path} is not linked into a program", hint=_link(path, arch))
     segments = list(elf.iter_segments())
+    dynamic = [one for one in segments if one["p_type"] == "PT_DYNAMIC"]
+    if elf["e_type"] not in ("ET_EXEC", "ET_DYN") or _is_library(elf, segments):
+        raise ConfigError(f"{path} is not linked into a program", hint=_link(path, arch))
     end = max((one["p_offset"] + one["p_filesz"] for one in segments), default=0)
     size = path.stat().st_size
     if size < end:
@@ -53,17 +59,28 @@ def _examine(path: Path, elf: Any, arch: Arch) -> None:
         (one.get_interp_name() for one in segments if one["p_type"] == "PT_INTERP"), ""
     )
     if interpreter:
-        needed = [
-            tag.needed
-            for one in segments
-            if one["p_type"] == "PT_DYNAMIC"
-            for tag in one.iter_tags("DT_NEEDED")
-        ]
+        needed = [tag.needed for one in dynamic for tag in one.iter_tags("DT_NEEDED")]
         raise ConfigError(
             f"{path} is linked dynamically: it wants {interpreter} and {', '.join(needed)}, "
             f"so the board would say '{path.name}: not found'",
             hint=_link(path, arch),
         )
+
+
+def _is_library(elf: Any, segments: list[Any]) -> bool:
+    """A shared object that asks for no interpreter, and is no static-pie program either.
+
+    The linker marks the latter with DF_1_PIE (elf.h).
+    """
+    if elf["e_type"] != "ET_DYN" or any(one["p_type"] == "PT_INTERP" for one in segments):
+        return False
+    flags = [
+        tag["d_val"]
+        for one in segments
+        if one["p_type"] == "PT_DYNAMIC"
+        for tag in one.iter_tags("DT_FLAGS_1")
+    ]
+    return not any(value & DF_1_PIE for value in flags)
 
 
 def _machine(elf: Any) -> str:

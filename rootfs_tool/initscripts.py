@@ -180,6 +180,10 @@ def _render(templates: jinja2.Environment, name: str, **values: object) -> str:
     except jinja2.TemplateSyntaxError as error:
         where = f"{error.filename or error.name}: line {error.lineno}"
         raise ConfigError(f"{where}: {error.message}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"template {name} extends itself", hint=f'it can extend "packaged/{name}"'
+        ) from None
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{_where(error, name)}: {error}") from None
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from rootfs_tool.errors import ConfigError
+
 _HERE = Path(__file__).parent
 
 
@@ -42,7 +44,13 @@ def named(kind: str, suffix: str) -> dict[str, list[Path]]:
 def cache() -> Path:
     """The user's cache directory, made if it is missing (XDG Base Directory Specification)."""
     directory = _xdg("XDG_CACHE_HOME", ".cache")
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"there can be no cache at {directory}: {error.strerror}",
+            hint="XDG_CACHE_HOME=/a/directory/of/yours names another",
+        ) from None
     return directory
 
 

@@ -99,12 +99,27 @@ def _written(path: Path) -> Recipe:
     for index, overlay in enumerate(_overlays(own)):
         if isinstance(overlay, str) and "\0" not in overlay and not Path(overlay).is_dir():
             own = own.wrong(("overlay", index), f"there is no directory {overlay}")
+    for index, source in _files(own):
+        if not Path(source).is_file():
+            own = own.wrong(("source", index, "path"), f"there is no file {source}")
     return load(Recipe, own, above="board", beside=OVER_BOARD)
 
 
 def _overlays(own: Document) -> list[object]:
     written = own.table.get("overlay")
     return written if isinstance(written, list) else []
+
+
+def _files(own: Document) -> list[tuple[int, str]]:
+    """The paths of the sources that are files of this host."""
+    written = own.table.get("source")
+    sources = enumerate(written if isinstance(written, list) else [])
+    return [
+        (index, path)
+        for index, one in sources
+        if isinstance(one, dict) and one.get("type") == "file"
+        if isinstance(path := one.get("path"), str) and "\0" not in path
+    ]
 
 
 def _built(path: Path) -> Recipe:

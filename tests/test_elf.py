@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -81,5 +82,15 @@ def test_text_an_empty_file_a_directory_and_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert "neither an ELF program nor a script" in str(refused(tmp_path / "text"))
     assert "neither an ELF program nor a script" in str(refused(tmp_path / "empty"))
-    assert "directory" in str(refused(tmp_path))
+    assert "not a regular file" in str(refused(tmp_path))
     assert "No such file" in str(refused(tmp_path / "none"))
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert "not a regular file" in str(refused(tmp_path / "fifo"))
+
+
+def test_a_shared_library_is_no_program(source: Path) -> None:
+    options = ("-shared", "-fPIC", "-nostdlib")
+    assert "not linked" in str(refused(compiled(source, "a.so", "aarch64-linux-gnu-gcc", *options)))

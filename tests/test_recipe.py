@@ -59,6 +59,7 @@ def test_a_board_is_a_recipe_with_nothing_added() -> None:
 
 def test_a_recipe(here: Path) -> None:
     (here / "recipe.toml").write_text(RIGHT)
+    (here / "hello.txt").touch()
     found, file = recipe.find("../recipe.toml")
     board, _ = Board.find("qemu-aarch64")
     assert file == Path("../recipe.toml")
@@ -81,6 +82,7 @@ def test_its_images_replace_the_boards(here: Path) -> None:
 
 def test_a_build_holds_its_recipe(here: Path) -> None:
     (here / "recipe.toml").write_text(RIGHT)
+    (here / "hello.txt").touch()
     found, _ = recipe.find(str(here / "recipe.toml"))
     (here / "out").mkdir()
     (here / "out" / "recipe.json").write_text(found.model_dump_json(indent=2))

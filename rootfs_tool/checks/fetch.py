@@ -78,8 +78,9 @@ def _same(said: str, target: str, content: bytes) -> str:
 
 
 def _full(bench: Bench, target: str, size: int) -> CheckFailed:
-    free = bench.shell.run(f"df -k {TO}").text.strip().splitlines()[-1:]
+    fields = bench.shell.run(f"df -Pk {TO} 2>/dev/null | tail -n 1").text.split()
+    there = f"; it has {fields[3]} of {fields[1]} KiB free" if len(fields) >= 6 else ""
     return CheckFailed(
-        f"the board's {TO} is full: {target} needs {(size + 1023) // 1024} KiB; {' '.join(free)}",
-        hint=f"on the board: du -k {TO}, and delete what is not needed",
+        f"the board's {TO} has no room for {target}: {(size + 1023) // 1024} KiB{there}",
+        hint=f"on the board: du -k {TO}, and delete what is not needed; or give it more memory",
     )

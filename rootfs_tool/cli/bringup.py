@@ -83,6 +83,8 @@ def command(
     Exits 0 when all passed, 1 when a check or a program failed, 7 when the console was in trouble.
     """
     recipe, file = find(what)
+    if junit is not None:
+        _check_writable(junit)
     checks = _checks(recipe, spawns, runs, timeout)
     with progress(programs=sys.stderr if as_json else sys.stdout):
         wanted = Bringup(
@@ -100,9 +102,9 @@ def command(
             transcript=directory / "console.log",
             keep=lambda report: save(report, directory / "report.json"),
         )
+    _show(report, directory, as_json)
     if junit is not None:
         junit.write_text(to_junit(report))
-    _show(report, directory, as_json)
     sys.exit(report.exit_code)
 
 
@@ -170,6 +172,14 @@ def _directory(out: Path) -> Path:
             raise ConfigError(f"{directory}: {error.strerror}", hint="-o names another") from None
         return directory
     raise ConfigError(f"{out}/runs has a thousand runs of this very second")
+
+
+def _check_writable(file: Path) -> None:
+    """Say before the boot, not after it, that a report can't be written."""
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", hint="--junit names another file") from None
 
 
 def _show(report: Report, directory: Path, as_json: bool) -> None:

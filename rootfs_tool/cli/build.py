@@ -21,6 +21,8 @@ from rootfs_tool.recipe import find
 @click.option("--update-lock", is_flag=True, help="Take the newest packages and pin them.")
 def command(what: str, out: Path, locked: bool, update_lock: bool) -> None:
     """Build WHAT, a board's name or a recipe.toml, into a directory that holds all it needs."""
+    if locked and update_lock:
+        raise click.UsageError("--locked takes what is pinned, --update-lock pins something else")
     if is_build(what):
         raise ConfigError(f"{what} is a build already", hint="name its board or its recipe.toml")
     recipe, file = find(what)

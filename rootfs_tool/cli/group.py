@@ -16,7 +16,7 @@ import click
 
 from rootfs_tool import __version__
 from rootfs_tool.cli import COMMANDS, help_text
-from rootfs_tool.errors import RootfsToolError
+from rootfs_tool.errors import ConfigError, RootfsToolError
 
 INTERRUPTED = 130
 BUG = 70
@@ -81,6 +81,11 @@ def run() -> None:
     except BrokenPipeError:
         sys.stdout = None  # whoever read our output has gone, and so must its last flush
         status = 1
+    except OSError as error:  # a full disk, a directory that is not ours
+        if debug:
+            traceback.print_exc()
+        click.echo(f"error: {': '.join(filter(None, (error.filename, error.strerror)))}", err=True)
+        status = ConfigError.exit_code
     except Exception as error:  # the one place where a bug meets a person
         traceback.print_exc()
         click.echo(f"error: {error!r}: this is a bug in rootfs-tool, please report it", err=True)

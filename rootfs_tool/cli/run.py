@@ -18,8 +18,9 @@ from rootfs_tool.recipe import find
 @out_option
 def command(what: str, out: Path) -> None:
     """Boot WHAT (a board, a recipe.toml or an out/) in QEMU, your terminal on its console."""
+    recipe, file = find(what)
+    qemu = machine(recipe)
     with progress():
-        recipe, file = find(what)
         build = built(what, recipe, file, out)
     click.echo("leave with `poweroff` on the board, or Ctrl-A then X", err=True)
-    sys.exit(machine(recipe).run(build))
+    sys.exit(qemu.run(build))

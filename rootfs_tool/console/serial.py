@@ -6,12 +6,13 @@ import errno
 import os
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import serial
 
 from rootfs_tool.console import descriptor
 from rootfs_tool.console.base import Console, Line
-from rootfs_tool.errors import ConsoleClosed, ConsoleError
+from rootfs_tool.errors import ConfigError, ConsoleClosed, ConsoleError
 
 _STEP = 0.02  # seconds; changing it on an open RFC 2217 port sets the whole line up again
 _PORTS = ("serial/by-id/*", "ttyUSB*", "ttyACM*")
@@ -80,6 +81,12 @@ def open_device(path: str, line: Line) -> Console:
 
 def open_network(url: str, line: Line) -> Console:
     """Open a socket:// or rfc2217:// line. Raises ConsoleError with the reason."""
+    try:
+        number = urlsplit(url).port
+    except ValueError:
+        number = None
+    if number is None:
+        raise ConfigError(f"{url} names no port", hint="socket://192.168.0.2:4000 does")
     try:
         port = serial.serial_for_url(url, baudrate=line.baudrate, timeout=_STEP)
     except (serial.SerialException, OSError, ValueError) as error:

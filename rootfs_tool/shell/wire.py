@@ -55,8 +55,9 @@ class Wire:
         self._tail = Tail()
         self._number = self._awaited = 0
         self._held = bytearray()
-        self._scanned = self._watched = 0
+        self._scanned = self._watched = self._given_up = 0
         self._opening: _Opening | None = None
+        self._settled = SETTLED
         self._answers: dict[int, Answer] = {}
         self._frame = re.compile(
             rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2\n", re.ASCII
@@ -81,7 +82,7 @@ class Wire:
         """Drop what is unread, and answers that nobody waited for."""
         self._held.clear()
         self._answers.clear()
-        self._scanned = self._watched = 0
+        self._scanned = self._watched = self._given_up = 0
         self._opening = None
 
     def receive(self, timeout: float) -> bool:
@@ -147,6 +148,7 @@ class Wire:
             # an answer that came in the middle of a body leaves the body whole behind it
             del self._held[start : frame.end()]
             position = start
+            self._given_up = min(self._given_up, start)
             self._file(letter, fields.decode(errors="replace"), body)
         self._scanned = max(position, len(self._held) - _LONGEST_FRAME)
 
@@ -173,6 +175,7 @@ class Wire:
             return
         words = tuple(fields.split(" "))
         if words[0].isdigit():
+            self._settled = SETTLED
             self._answers[int(words[0])] = Answer(letter=letter, fields=words, body=body)
 
     def _body(self, frame: re.Match[bytes], fields: bytes) -> bytes | None:
@@ -207,9 +210,20 @@ class Wire:
             self._take_answers()
 
     def _garbled(self) -> bool:
-        """Whether what came last is an answer with bytes missing or changed."""
-        start = max(len(self._held) - _LONGEST_FRAME, self._opening.end if self._opening else 0)
-        return self._held.find(b"\x1eE " if self._opening else b"\x1e", start) >= 0
+        """Whether what came last is an answer with bytes missing or changed.
+
+        It is kept: the rest of it may only be late, and the next time we wait longer for that.
+        """
+        start = max(
+            len(self._held) - _LONGEST_FRAME,
+            self._opening.end if self._opening else 0,
+            self._given_up,
+        )
+        if self._held.find(b"\x1eE " if self._opening else b"\x1e", start) < 0:
+            return False
+        self._given_up = len(self._held)
+        self._settled = min(PATIENCE, 2 * self._settled)
+        return True
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -236,10 +250,9 @@ class Wire:
             now = time.monotonic()
             if self.damaged or now >= deadline:
                 return None
-            if not self.receive(min(SETTLED, deadline - now)):
+            if not self.receive(min(self._settled, deadline - now)):
                 self._mend()
                 if number not in self._answers and self._garbled():
-                    self.forget()
                     self.damaged = True
             elif self._opening is not None:
                 deadline = time.monotonic() + timeout

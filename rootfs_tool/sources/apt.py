@@ -50,6 +50,8 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for state in self._states.values():
+            state.sweep()
         self._states.clear()
         self._open.close()
 

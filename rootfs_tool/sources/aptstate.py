@@ -95,6 +95,10 @@ class AptState:
             (package,) = Path(directory).glob("*.deb")
             yield package
 
+    def sweep(self) -> None:
+        """Leave no download behind that Ctrl-C broke off."""
+        sweep(self.directory)
+
     def _apt(self, program: str, *arguments: str, cwd: Path | None = None) -> str:
         configuration = f"--config-file={self.directory}/apt.conf"
         try:
@@ -107,6 +111,12 @@ class AptState:
             ) from None
 
 
+def sweep(directory: Path) -> None:
+    """Remove downloads that were broken off; the caller keeps other builds out."""
+    for stale in directory.glob("download-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
 def prepare(suite: str, arch: Arch, component: str) -> AptState:
     """The state of that name, made if need be; the caller keeps other builds out of it."""
     sources = mirrors.sources(suite, component)
@@ -114,8 +124,7 @@ def prepare(suite: str, arch: Arch, component: str) -> AptState:
     directory = paths.cache() / "apt" / f"{suite}-{arch.debian}-{component}-{digest}"
     for below in ("lists/partial", "cache/archives/partial"):
         (directory / below).mkdir(parents=True, exist_ok=True)
-    for stale in directory.glob("download-*"):  # of a build that was killed
-        shutil.rmtree(stale, ignore_errors=True)
+    sweep(directory)  # of a build that was killed
     (directory / "debian.sources").touch(mode=0o600)  # a mirror's URI may hold a password
     (directory / "debian.sources").write_text(sources)
     configuration = CONFIGURATION.format(arch=arch.debian, directory=directory)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from rootfs_tool.artefact import Artefact
-from rootfs_tool.errors import FetchError
+from rootfs_tool.errors import ConfigError
 from rootfs_tool.sources.apt import Archive
 from rootfs_tool.sources.base import Source
 from rootfs_tool.tree import File, Tree
@@ -32,7 +32,7 @@ class LocalFile(Source):
             with self.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise FetchError(f"{self.path}: {error.strerror}") from None
+            raise ConfigError(f"{self.path}: {error.strerror}") from None
         name = self.path.name
         return (Artefact(name=name, version="", sha256=digest, origin="file", path=self.path),)
 

@@ -128,3 +128,66 @@ def test_a_build_is_not_built_again_from_itself(tmp_path: Path) -> None:
     ran = rootfs_tool("build", tmp_path / "out")
     assert ran.status == 2
     assert "is a build already" in ran.stderr
+
+
+def test_what_can_t_be_written_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    junit = rootfs_tool("bringup", "qemu-aarch64", "--junit", tmp_path / "none" / "junit.xml")
+    build = rootfs_tool("build", "qemu-aarch64", "-o", tmp_path / "file" / "out")
+    with Path("/dev/full").open("w") as full:
+        schema = subprocess.run(
+            [PROGRAM, "boards", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    for status, said in (
+        (junit.status, junit.stderr),
+        (build.status, build.stderr),
+        (schema.returncode, schema.stderr.decode()),
+    ):
+        assert status == 2, said
+        assert "error: " in said
+        assert "Traceback" not in said
+
+
+def test_a_cache_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [PROGRAM, "build", "qemu-aarch64", "-o", tmp_path / "out"],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "there can be no cache" in done.stderr
+    assert "XDG_CACHE_HOME=" in done.stderr
+
+
+def test_locking_and_updating_at_once_make_no_sense() -> None:
+    ran = rootfs_tool("build", "qemu-aarch64", "--locked", "--update-lock")
+    assert ran.status == 2
+
+
+def test_a_source_that_is_not_there_is_one_of_the_mistakes_of_its_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'board = "qemu-aarch64"\noverlay = ["none"]\n'
+        '[[source]]\ntype = "file"\npath = "gone"\nto = "/etc/gone"\n'
+    )
+    ran = rootfs_tool("build", recipe, "-o", tmp_path / "out")
+    assert ran.status == 2
+    assert "source[0].path: there is no file" in ran.stderr
+    assert "overlay[0]: there is no directory" in ran.stderr
+
+
+def test_a_template_that_extends_itself_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "templates" / "init").mkdir(parents=True)
+    (tmp_path / "templates" / "init" / "rcS.j2").write_text('{% extends "init/rcS.j2" %}\n')
+    done = subprocess.run(
+        [PROGRAM, "render", "qemu-aarch64"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "packaged/init/rcS.j2" in done.stderr

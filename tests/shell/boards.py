@@ -42,6 +42,24 @@ class OneByteAtATime(Relay):
         return first
 
 
+class Halting(Relay):
+    """What comes stops for a while, now and then, in the middle of anything."""
+
+    def __init__(self, console: Console, *, seed: int) -> None:
+        super().__init__(console)
+        self._random = random.Random(seed)
+        self._waiting = b""
+
+    def read(self, timeout: float) -> bytes:
+        if not self._waiting:
+            self._waiting = super().read(timeout)
+        elif self._random.random() < 0.3:
+            return b""  # as after a silence, and in no time
+        length = self._random.randrange(1, 60)
+        piece, self._waiting = self._waiting[:length], self._waiting[length:]
+        return piece
+
+
 class KernelTalks(Relay):
     """Kernel messages at random places in what the board sends, every ``distance`` bytes or so."""
 

@@ -16,6 +16,7 @@ from rootfs_tool.shell import Shell
 from tests.shell.boards import (
     LINE,
     Closes,
+    Halting,
     KernelTalks,
     Lossy,
     OneByteAtATime,
@@ -47,6 +48,17 @@ def _works(shell: Shell, tmp_path: Path, *, times: int, size: int = 20000) -> No
 def test_one_byte_at_a_time(program: str, tmp_path: Path) -> None:
     with attached(program, OneByteAtATime) as shell:
         _works(shell, tmp_path, times=3, size=2000)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_halts_in_the_middle_of_an_answer_that_holds_others(program: str, seed: int) -> None:
+    with attached(program, lambda console: Halting(console, seed=seed)) as shell:
+        mark = shell._wire.mark
+        for job in range(1, 20, 3):
+            said = f"\n\x1eE {mark} {job} 0 -|{job} 0 -\n\n\x1eB {mark} {job} 0 x|{job} 0 x\n\n"
+            said += f"\x1eN {mark} 0|0\n\n\x1eD {mark} 0 9 -|0 8 -\nRS \x1e and E \x1eE \n"
+            command = said.replace("\n", "\\n").replace("\x1e", "\\036")
+            assert shell.run(f"printf '{command}'").output == said.encode()
 
 
 @pytest.mark.parametrize("distance", [400, 60])

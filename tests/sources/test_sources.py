@@ -94,7 +94,7 @@ def test_a_file_of_ones_own(archive: HandMade, tmp_path: Path) -> None:
     assert tree.get("/opt/mine") == File(content=tmp_path / "mine", mode=0o755)
     (artefact,) = source.fetch(debian(tmp_path))
     assert artefact.sha256 == hashlib.sha256(b"mine\n").hexdigest()
-    with pytest.raises(FetchError, match=r"none: No such file"):
+    with pytest.raises(ConfigError, match=r"none: No such file"):
         LocalFile(path=tmp_path / "none", to="/opt/mine").fetch(debian(tmp_path))
 
 
