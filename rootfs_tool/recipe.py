@@ -82,7 +82,8 @@ def find(what: str) -> tuple[Recipe, Path]:
 
 def _written(path: Path) -> Recipe:
     said = document.read(path)
-    if "board" not in said.table and ("name" in said.table or "extends" in said.table):
+    of_a_board = "name" in said.table or "extends" in said.table or path.parent.name == "boards"
+    if "board" not in said.table and of_a_board:
         return Recipe(board=Board.load(path))
     own = said.without("board", *OVER_BOARD)
     name = said.table.get("board")

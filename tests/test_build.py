@@ -244,6 +244,8 @@ class TestReproducible:
             subprocess.run(
                 [
                     *("setpriv", "--reuid=65534", "--clear-groups", "--regid=65534"),
+                    # the checkout may be in a home that nobody else can enter
+                    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
                     *(sys.executable, "-c", f"import os; os.umask(0o027)\n{CODE}"),
                     *(other / "boards" / "board.toml", other / "out"),
                 ],

@@ -43,7 +43,12 @@ class OneByteAtATime(Relay):
 
 
 class Halting(Relay):
-    """What comes stops for a while, now and then, in the middle of anything."""
+    """What comes stops for a while, now and then, in the middle of anything.
+
+    Who would not have waited that long is told at once that nothing came.
+    """
+
+    WHILE = 0.15  # seconds
 
     def __init__(self, console: Console, *, seed: int) -> None:
         super().__init__(console)
@@ -53,8 +58,8 @@ class Halting(Relay):
     def read(self, timeout: float) -> bytes:
         if not self._waiting:
             self._waiting = super().read(timeout)
-        elif self._random.random() < 0.3:
-            return b""  # as after a silence, and in no time
+        elif self._random.random() < 0.3 and timeout < self.WHILE:
+            return b""
         length = self._random.randrange(1, 60)
         piece, self._waiting = self._waiting[:length], self._waiting[length:]
         return piece
