@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import mmap
 import os
@@ -13,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rootfs_tool import events, manifest
+from rootfs_tool import manifest, store
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.manifest import Build, BuiltFile
 
@@ -115,7 +114,7 @@ def opened(out: Path) -> Iterator[Output]:
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _alone(out):
+        with store.locked(out):
             shutil.rmtree(out / NEW, ignore_errors=True)  # of a build that was killed
             (out / NEW).mkdir()
             try:
@@ -128,18 +127,3 @@ def opened(out: Path) -> Iterator[Output]:
         if made:
             with suppress(OSError):  # it holds a build
                 out.rmdir()
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other builds out of ``out``; the kernel lets go when this process ends, however."""
-    lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            events.note(f"another build writes {out}, waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -196,14 +196,22 @@ def making(kind: Kind, digest: str) -> Iterator[Making]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other builds out of the block; the kernel lets go when this process ends, however."""
-    with path.open("a") as lock:
+    """Keep other builds out of the block; the kernel lets go when this process ends, however.
+
+    ``path`` is a directory, or a file of its own in the directory that it stands for.
+    """
+    directory = path.is_dir()
+    lock = os.open(path, os.O_RDONLY if directory else os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            events.note(f"another build uses {path.parent}, waiting for it to end")
+            uses = path if directory else path.parent
+            events.note(f"another build uses {uses}, waiting for it to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -176,10 +177,8 @@ def _directory(out: Path) -> Path:
 
 def _check_writable(file: Path) -> None:
     """Say before the boot, not after it, that a report can't be written."""
-    try:
-        file.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}", hint="--junit names another file") from None
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ConfigError(f"{file} can't be written", hint="--junit names another file")
 
 
 def _show(report: Report, directory: Path, as_json: bool) -> None:
