@@ -13,7 +13,7 @@ from rootfs_tool import initscripts, kmod, output, paths, store
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import step
-from rootfs_tool.images.base import ImageFormat
+from rootfs_tool.images.base import Contents, ImageFormat
 from rootfs_tool.manifest import Build, BuiltImage, Origin
 from rootfs_tool.output import Output
 from rootfs_tool.recipe import Recipe
@@ -51,13 +51,14 @@ def build(
         # 38 MB to copy and to hash, while the image is made
         image = beside.submit(new.copy, board.kernel.image(kernel), "Image")
         tree = make_tree(recipe, kernel, fetched)
+        contents = Contents(rootfs=tree, initramfs=tree)
         done = Build(
             directory=out,
             board=board.name,
             arch=board.arch,
             cmdline=board.kernel_cmdline,
             epoch=epoch,
-            images=_images(recipe.all_images, tree, new, epoch),
+            images=_images(recipe.all_images, contents, new, epoch),
             device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
             recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
             artefacts=tuple(_origin(artefact, new) for artefact in artefacts),
@@ -130,12 +131,12 @@ def _add_init(tree: Tree, recipe: Recipe) -> None:
 
 
 def _images(
-    formats: Sequence[ImageFormat], tree: Tree, new: Output, epoch: int
+    formats: Sequence[ImageFormat], contents: Contents, new: Output, epoch: int
 ) -> tuple[BuiltImage, ...]:
     built = []
     for format in formats:
         with step(f"write {format.filename}"):
-            format.write(tree, new.reserve(format.filename), epoch=epoch)
+            format.write(contents, new.reserve(format.filename), epoch=epoch)
         built.append(BuiltImage(format=format.type, file=new.measure(format.filename)))
     return tuple(built)
 

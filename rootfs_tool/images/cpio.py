@@ -10,8 +10,8 @@ from typing import IO, Literal, Protocol
 import zstandard
 
 from rootfs_tool.errors import ConfigError
-from rootfs_tool.images.base import ImageFormat
-from rootfs_tool.tree import Device, File, Node, Symlink, Tree, st_mode
+from rootfs_tool.images.base import Contents, ImageFormat
+from rootfs_tool.tree import Device, File, Node, Symlink, st_mode
 
 CHUNK = 1 << 20  # bytes read and compressed at a time
 HEADER = 110  # bytes of a record before its name
@@ -43,9 +43,9 @@ class Cpio(ImageFormat):
         ends = {"zstd": ".zst", "gzip": ".gz", "none": ""}
         return f"initramfs.cpio{ends[self.compression]}"
 
-    def write(self, tree: Tree, out: Path, *, epoch: int) -> None:
+    def write(self, contents: Contents, out: Path, *, epoch: int) -> None:
         nodes = []
-        for path, node in tree.walk():
+        for path, node in contents.initramfs.walk():
             name = path.as_posix().lstrip("/") or "."
             nodes.append((name, node, _size(name, node)))
         total = _length(TRAILER, 0) + sum(_length(name, size) for name, _, size in nodes)

@@ -13,6 +13,7 @@ import zstandard
 
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.images import Cpio, cpio
+from rootfs_tool.images.base import Contents
 from rootfs_tool.tree import Device, Directory, File, Symlink, Tree
 
 EPOCH = 1_735_689_600
@@ -37,7 +38,7 @@ def a_tree(host: Path) -> Tree:
 def written(tree: Tree, tmp_path: Path, compression: str, name: str = "x") -> Path:
     image = Cpio.model_validate({"compression": compression})
     out = tmp_path / name
-    image.write(tree, out, epoch=EPOCH)
+    image.write(Contents(rootfs=tree, initramfs=tree), out, epoch=EPOCH)
     return out
 
 

@@ -1,0 +1,1 @@
+"""What is in an image: its partitions, their file systems, and the files in those."""

@@ -1,0 +1,1 @@
+"""rootfs-tool flash: an image onto a card, guarded, verified, and never onto the wrong disk."""
