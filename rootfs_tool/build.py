@@ -21,7 +21,7 @@ from rootfs_tool.sources.apt import Archive
 from rootfs_tool.sources.base import Source
 from rootfs_tool.tree import Directory, File, Symlink, Tree
 
-EPOCH = 1_735_689_600  # 2025-01-01: the time of every file, unless SOURCE_DATE_EPOCH says another
+EPOCH = 1_735_689_600  # 2025-01-01: the time of every file where no lock says another
 
 Fetched = tuple[tuple[Source, Artefact], ...]
 
@@ -36,14 +36,13 @@ def build(
     RootfsToolError.
     """
     board = recipe.board
-    epoch = source_date_epoch()
     archive = Archive(
         suite=board.suite, arch=board.arch, lock=lock, locked=locked, update_lock=update_lock
     )
     with archive:
         kernel = board.kernel.fetch(archive)
         fetched = _fetch(recipe.all_sources, archive)
-        archive.save_lock()
+        epoch = source_date_epoch(archive.save_lock())
     artefacts = (kernel, *(artefact for _, artefact in fetched))
     device_tree = board.kernel.device_tree_file(kernel)
 
@@ -84,13 +83,13 @@ def make_tree(recipe: Recipe, kernel: Artefact, fetched: Fetched) -> Tree:
     return tree
 
 
-def source_date_epoch() -> int:
+def source_date_epoch(locked: int | None) -> int:
     """The time of every file in the images, in seconds since 1970.
 
-    SOURCE_DATE_EPOCH is as reproducible-builds.org specifies it. Raises ConfigError if it is not a
+    SOURCE_DATE_EPOCH, as reproducible-builds.org specifies it, or what the lock says. Raises ConfigError if it is not a
     number, or more than a cpio archive can hold.
     """
-    said = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH)
+    said = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH if locked is None else locked)
     if not said.isdecimal() or int(said) >= 1 << 32:
         raise ConfigError(f"SOURCE_DATE_EPOCH must be seconds since 1970, below 2**32, not {said}")
     return int(said)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,9 +186,18 @@ def test_locked_takes_what_is_pinned_and_nothing_else(place: Place) -> None:
 
 
 def test_source_date_epoch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.build()
+    lock = place.board.with_suffix(".lock")
+    said = lock.read_text()
+    assert abs(tomllib.loads(said)["epoch"] - time.time()) < 2 * 86_400
+
+    lock.write_text(re.sub(r"epoch = .*", "epoch = 1736899200", said))
     first = place.build()
-    assert first.epoch == EPOCH
-    assert "Jan  1  2025" in archived(first)["init"]
+    assert first.epoch == 1_736_899_200
+    assert "Jan 15  2025" in archived(first)["init"]
+
+    lock.write_text(re.sub(r"epoch = .*", "", said))
+    assert place.build().epoch == EPOCH
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
     second = place.build()
     assert second.epoch == 86400

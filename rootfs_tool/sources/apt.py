@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +18,10 @@ from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError, FetchError
 from rootfs_tool.loading import did_you_mean
 from rootfs_tool.sources import lock
-from rootfs_tool.sources.lock import Pin
+from rootfs_tool.sources.lock import Lock, Pin
 from rootfs_tool.store import Stored
+
+DAY = 86_400  # seconds
 
 if TYPE_CHECKING:
     from rootfs_tool.sources.aptstate import AptState, Listed
@@ -37,14 +41,20 @@ class Archive:
     lock: Path
     locked: bool = False
     update_lock: bool = False
-    _pins: dict[str, Pin] = field(init=False, repr=False)
+    _before: Lock = field(init=False, repr=False)
+    _pins: Mapping[str, Pin] = field(init=False, repr=False)
     _taken: dict[str, Pin] = field(init=False, repr=False, default_factory=dict)
     _states: dict[str, AptState] = field(init=False, repr=False, default_factory=dict)
     _open: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        fresh = self.update_lock
-        self._pins = {} if fresh else lock.load(self.lock, suite=self.suite, arch=self.arch)
+        try:
+            self._before = lock.load(self.lock, suite=self.suite, arch=self.arch)
+        except ConfigError:
+            if not self.update_lock:
+                raise
+            self._before = Lock()
+        self._pins = {} if self.update_lock else self._before.pins
 
     def __enter__(self) -> Archive:
         return self
@@ -69,17 +79,21 @@ class Archive:
         pin, stored = self._cached(name, pinned) or self._get(name, pinned, follow, component)
         return self._artefact(pin, stored, pinned)
 
-    def save_lock(self) -> None:
-        """Write what was taken into the lock, if it pins less than that.
+    def save_lock(self) -> int | None:
+        """Write what was taken into the lock, if it pins less than that; returns its epoch.
+
+        That is the day of the last change of its pins, in seconds since 1970; None if no lock says.
 
         Where it can't be written the build goes on, and takes the same again from the cache; with
         ``update_lock`` that is a ConfigError.
         """
         new = {name: pin for name, pin in self._taken.items() if name not in self._pins}
         if not new:
-            return
+            return self._before.epoch
         pins = {**self._pins, **new}
-        text = lock.dumps(pins.values(), suite=self.suite, arch=self.arch)
+        today = int(time.time()) // DAY * DAY
+        epoch = self._before.epoch if pins == self._before.pins else today
+        text = lock.dumps(Lock(pins=pins, epoch=epoch), suite=self.suite, arch=self.arch)
         try:
             lock.save(self.lock, text)
         except OSError as error:
@@ -88,8 +102,9 @@ class Archive:
             events.note(f"{self.lock} can't be written: nothing pins {', '.join(new)}")
             for pin in new.values():
                 self._remember(pin, None)
-        else:
-            events.note(f"wrote {self.lock}")
+            return self._before.epoch
+        events.note(f"wrote {self.lock}")
+        return epoch
 
     def _cached(self, name: str, pinned: Pin | None) -> tuple[Pin, Stored] | None:
         for pin in filter(None, (pinned, self._remembered(name, pinned))):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rootfs_tool.arch import Arch
 from rootfs_tool.errors import ConfigError, FetchError
 
 FORMAT = 1
+LATEST = 1 << 32  # what an initramfs can't hold any more, in seconds since 1970
 HEADER = """\
 # The exact packages that a build takes: commit this file beside the profile.
 # Written by rootfs-tool; `rootfs-tool build --update-lock` takes the newest and writes it again.
@@ -35,8 +37,19 @@ class Pin:
     sha256: str
 
 
-def load(path: Path, *, suite: str, arch: Arch) -> dict[str, Pin]:
-    """The pins by the name asked for; none if there is no lock, or it is of another suite.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """What a lock says: the pins by the name asked for, and the day of the newest of them.
+
+    ``epoch`` is in seconds since 1970; None if it says none.
+    """
+
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    epoch: int | None = None
+
+
+def load(path: Path, *, suite: str, arch: Arch) -> Lock:
+    """What the lock says; nothing if there is none, or it is of another suite.
 
     Raises ConfigError if the file is not a lock.
     """
@@ -45,10 +58,11 @@ def load(path: Path, *, suite: str, arch: Arch) -> dict[str, Pin]:
         if table["format"] != FORMAT:
             raise ConfigError(f"{path}: is of another rootfs-tool", hint="--update-lock renews it")
         if (table["suite"], table["architecture"]) != (suite, arch.debian):
-            return {}
-        return {pin.name: pin for pin in map(pin_of, table.get("package", ()))}
+            return Lock()
+        pins = {pin.name: pin for pin in map(pin_of, table.get("package", ()))}
+        return Lock(pins=pins, epoch=_epoch(table.get("epoch")))
     except FileNotFoundError:
-        return {}
+        return Lock()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -56,6 +70,12 @@ def load(path: Path, *, suite: str, arch: Arch) -> dict[str, Pin]:
         raise ConfigError(
             f"{path}: is not a lock file: {reason}", hint="--update-lock writes it anew"
         ) from None
+
+
+def _epoch(value: object) -> int | None:
+    if value is None or (type(value) is int and 0 <= value < LATEST):
+        return value
+    raise ValueError("epoch must be seconds since 1970, below 2**32")
 
 
 def pin_of(table: dict[str, Any]) -> Pin:
@@ -85,15 +105,21 @@ def wrong_bytes(pin: Pin, *, got: str) -> FetchError:
     )
 
 
-def dumps(pins: Iterable[Pin], *, suite: str, arch: Arch) -> str:
-    """The text of a lock; the same pins give the same text."""
+def dumps(lock: Lock, *, suite: str, arch: Arch) -> str:
+    """The text of a lock; what says the same gives the same text."""
     lines = [HEADER, f"format = {FORMAT}", f'suite = "{suite}"', f'architecture = "{arch.debian}"']
-    for pin in sorted(pins, key=lambda pin: pin.name):
+    if lock.epoch is not None:
+        lines.append(f"epoch = {lock.epoch} # {_day(lock.epoch)}, the time of every file")
+    for pin in sorted(lock.pins.values(), key=lambda pin: pin.name):
         lines += ["", "[[package]]"]
         # Debian policy 5.6.1 and 5.6.12: neither names nor versions hold a quote or a backslash.
         for key, value in asdict(pin).items():
             lines.append(f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"')
     return "\n".join(lines) + "\n"
+
+
+def _day(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).date().isoformat()
 
 
 def save(path: Path, text: str) -> None:
