@@ -13,8 +13,9 @@ from rootfs_tool.console.base import Line
 from rootfs_tool.document import Document
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.images import AnyImage
+from rootfs_tool.images.base import ROOT_PARTITION, Root
 from rootfs_tool.loading import did_you_mean, load, placed
-from rootfs_tool.model import Matching, Model, field_validator
+from rootfs_tool.model import Field, Matching, Model, field_validator, model_validator
 from rootfs_tool.network import Network
 from rootfs_tool.sources import AnySource
 from rootfs_tool.sources.kernel import Kernel
@@ -37,9 +38,29 @@ ModuleName = Annotated[
     str,
     Matching("[A-Za-z0-9_][A-Za-z0-9_-]{0,54}", "a kernel module's name: letters, digits, _ and -"),
 ]
+DiskName = Annotated[
+    str, Matching("[a-z][a-z0-9]{1,30}", "the kernel's name of a disk, such as mmcblk0 or vda")
+]
 # crypt(5): SHA-256 and SHA-512; nothing in them can end a field of /etc/shadow. Debian's BusyBox
 # knows no yescrypt ($y$): with one, its login refuses every password.
 HASH = re.compile(r"\$[56]\$[A-Za-z0-9./=,$]+")
+
+
+class Disk(Model):
+    """The disk that a board starts from, such as an SD card."""
+
+    device: DiskName = "mmcblk0"
+    """The kernel's name for it, in /dev."""
+
+    modules: tuple[ModuleName, ...] = ()
+    """Kernel modules without which it does not appear, in this order."""
+
+    wait: int = Field(default=20, ge=1, le=300)
+    """Seconds that it may take to appear."""
+
+    def partition(self, number: int) -> str:
+        """The kernel's name for a partition (disk_name() in block/partitions/core.c)."""
+        return f"{self.device}{'p' if self.device[-1].isdigit() else ''}{number}"
 
 
 class Board(Model):
@@ -72,6 +93,12 @@ class Board(Model):
     kernel: Kernel
     """The kernel that it boots."""
 
+    disk: Disk | None = None
+    """The disk that it starts from."""
+
+    root: Root = Root.RAM
+    """Where / is: in RAM, on the card, or read-only on the card with changes laid over it."""
+
     source: tuple[AnySource, ...] = ()
     """Where everything else in the rootfs comes from."""
 
@@ -98,8 +125,22 @@ class Board(Model):
     @property
     def kernel_cmdline(self) -> str:
         """The whole command line. The last console= is where the userland's output goes."""
+        root = f"root=/dev/{self.root_partition}" if self.root_partition else ""
         console = f"console={self.console.device},{self.console.baudrate}"
-        return f"{self.cmdline} {console}".strip()
+        return " ".join(filter(None, (self.cmdline, root, console)))
+
+    @property
+    def root_partition(self) -> str | None:
+        """The kernel's name for the partition that / is on, if it is not in RAM."""
+        if self.root is Root.RAM or self.disk is None:
+            return None
+        return self.disk.partition(ROOT_PARTITION)
+
+    @model_validator(mode="after")
+    def _has_a_disk(self) -> Self:
+        if self.root is not Root.RAM and self.disk is None:
+            raise ValueError(f'root = "{self.root}" needs a [disk] that / is on')
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Self:

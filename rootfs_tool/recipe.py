@@ -17,7 +17,10 @@ from rootfs_tool.model import Model
 from rootfs_tool.sources import AnySource
 
 # What a recipe may say in the board's place: these keys are laid over the board's profile.
-OVER_BOARD = ("cmdline", "console", "kernel", "network", "root-password", "suite", "target")
+OVER_BOARD = (
+    *("cmdline", "console", "disk", "firmware", "kernel", "network", "root", "root-password"),
+    *("suite", "target"),
+)
 
 
 class Recipe(Model):
@@ -53,7 +56,8 @@ class Recipe(Model):
     @property
     def all_modules(self) -> tuple[str, ...]:
         """In the order in which they are loaded, each once."""
-        return tuple(dict.fromkeys((*self.board.modules, *self.modules)))
+        disk = self.board.disk.modules if self.board.disk else ()
+        return tuple(dict.fromkeys((*disk, *self.board.modules, *self.modules)))
 
     @property
     def all_images(self) -> tuple[AnyImage, ...]:
