@@ -44,8 +44,9 @@ def by_hand(out: Path, hello: Path) -> None:
     options = ["-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio"]
     with (
         tftp.serve({"hello": hello}, "127.0.0.1") as server,
+        qemu.start(build) as start,
         subprocess.Popen(
-            [*qemu.argv(build), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*qemu.argv(build, start), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as board,
     ):
         assert board.stdin is not None

@@ -12,6 +12,7 @@ from rootfs_tool.arch import Arch
 from rootfs_tool.console.base import Line
 from rootfs_tool.document import Document
 from rootfs_tool.errors import ConfigError
+from rootfs_tool.firmware import AnyFirmware
 from rootfs_tool.images import AnyImage
 from rootfs_tool.images.base import ROOT_PARTITION, Root
 from rootfs_tool.loading import did_you_mean, load, placed
@@ -92,6 +93,9 @@ class Board(Model):
 
     kernel: Kernel
     """The kernel that it boots."""
+
+    firmware: AnyFirmware | None = None
+    """What starts the kernel from a card's boot partition."""
 
     disk: Disk | None = None
     """The disk that it starts from."""

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from rootfs_tool import initscripts, kmod, output, paths, store
+from rootfs_tool import blockmap, output, trees
 from rootfs_tool.artefact import Artefact
+from rootfs_tool.board import Board
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import step
+from rootfs_tool.images import Cpio, SdCard
 from rootfs_tool.images.base import Contents, ImageFormat
 from rootfs_tool.manifest import Build, BuiltImage, Origin
 from rootfs_tool.output import Output
 from rootfs_tool.recipe import Recipe
 from rootfs_tool.sources.apt import Archive
-from rootfs_tool.sources.base import Source
-from rootfs_tool.tree import Directory, File, Symlink, Tree
 
 EPOCH = 1_735_689_600  # 2025-01-01: the time of every file where no lock says another
-
-Fetched = tuple[tuple[Source, Artefact], ...]
 
 
 def build(
@@ -40,54 +36,38 @@ def build(
         suite=board.suite, arch=board.arch, lock=lock, locked=locked, update_lock=update_lock
     )
     with archive:
-        kernel = board.kernel.fetch(archive)
-        fetched = _fetch(recipe.all_sources, archive)
+        fetched = trees.fetch(recipe, archive)
         epoch = source_date_epoch(archive.save_lock())
-    artefacts = (kernel, *(artefact for _, artefact in fetched))
-    device_tree = board.kernel.device_tree_file(kernel)
+    device_tree = board.kernel.device_tree_file(fetched.kernel)
+    formats = _in_order(recipe.all_images)
 
     with output.opened(out) as new, ThreadPoolExecutor(1) as beside:
         # 38 MB to copy and to hash, while the image is made
-        image = beside.submit(new.copy, board.kernel.image(kernel), "Image")
-        tree = make_tree(recipe, kernel, fetched)
-        contents = Contents(rootfs=tree, initramfs=tree)
+        image = beside.submit(new.copy, board.kernel.image(fetched.kernel), "Image")
+        initramfs = new.directory / formats[0].filename
+        contents = trees.contents(recipe, fetched, initramfs=initramfs)
         done = Build(
             directory=out,
             board=board.name,
             arch=board.arch,
             cmdline=board.kernel_cmdline,
             epoch=epoch,
-            images=_images(recipe.all_images, contents, new, epoch),
+            images=tuple(_image(format, contents, new, epoch) for format in formats),
             device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
             recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
-            artefacts=tuple(_origin(artefact, new) for artefact in artefacts),
+            artefacts=tuple(_origin(artefact, new) for artefact in fetched.artefacts),
             kernel=image.result(),
         )
+        _check_card(board, new)
         new.finish(done)
     return done
-
-
-def make_tree(recipe: Recipe, kernel: Artefact, fetched: Fetched) -> Tree:
-    """The rootfs in memory. Raises ConfigError if two things want the same path."""
-    board = recipe.board
-    tree = Tree()
-    initscripts.skeleton(tree)
-    for source, artefact in fetched:
-        source.install(artefact, tree)
-    assert kernel.files is not None  # it is a package
-    modules = board.kernel.modules(kernel)
-    kmod.add(tree, recipe.all_modules, kernel=kernel.files, directory=modules)
-    _add_init(tree, recipe)
-    for overlay in recipe.overlay:
-        _lay_over(tree, overlay)
-    return tree
 
 
 def source_date_epoch(locked: int | None) -> int:
     """The time of every file in the images, in seconds since 1970.
 
-    SOURCE_DATE_EPOCH, as reproducible-builds.org specifies it, or what the lock says. Raises ConfigError if it is not a
-    number, or more than a cpio archive can hold.
+    SOURCE_DATE_EPOCH, as reproducible-builds.org specifies it, or else what the lock says. Raises
+    ConfigError if it is not a number, or more than a cpio archive can hold.
     """
     said = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH if locked is None else locked)
     if not said.isdecimal() or int(said) >= 1 << 32:
@@ -95,49 +75,30 @@ def source_date_epoch(locked: int | None) -> int:
     return int(said)
 
 
-def _fetch(sources: Sequence[Source], archive: Archive) -> Fetched:
-    return tuple((source, artefact) for source in sources for artefact in source.fetch(archive))
+def _in_order(formats: Sequence[ImageFormat]) -> list[ImageFormat]:
+    """The initramfs first, for every board starts from it, and a card holds it."""
+    initramfs = [format for format in formats if isinstance(format, Cpio)] or [Cpio()]
+    return [*initramfs, *(format for format in formats if not isinstance(format, Cpio))]
 
 
-def _add_init(tree: Tree, recipe: Recipe) -> None:
-    """Add the init files, from the cache if they are rendered from the same as before.
-
-    Rendering is the slowest part of a build that has everything else in the cache. A user's own
-    templates may include any file, so what they make is not kept.
-    """
-    board = recipe.board
-
-    def render(into: Tree) -> Tree:
-        initscripts.add(
-            into,
-            network=board.network,
-            line=board.console,
-            modules=recipe.all_modules,
-            root_password=board.root_password,
-        )
-        return into
-
-    packaged = paths.packaged("templates").resolve()
-    if any(path.is_dir() and path.resolve() != packaged for path in paths.search_path("templates")):
-        render(tree)
-        return
-    values = (board.network, board.console, recipe.all_modules, board.root_password)
-    key = hashlib.sha256(repr(values).encode())
-    for path in (Path(initscripts.__file__), *sorted(packaged.glob("init/*"))):
-        key.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
-    for name, node in store.kept("init", key.hexdigest(), lambda: render(Tree()).walk()):
-        tree.add(name, node, origin="the init files")
+def _image(format: ImageFormat, contents: Contents, new: Output, epoch: int) -> BuiltImage:
+    name = format.filename
+    with step(f"write {name}"):
+        map = format.write(contents, new.reserve(name), epoch=epoch)
+    return BuiltImage(
+        format=format.type,
+        file=new.measure(name),
+        map=None if map is None else new.text(name + blockmap.SUFFIX, blockmap.dumps(map)),
+    )
 
 
-def _images(
-    formats: Sequence[ImageFormat], contents: Contents, new: Output, epoch: int
-) -> tuple[BuiltImage, ...]:
-    built = []
-    for format in formats:
-        with step(f"write {format.filename}"):
-            format.write(contents, new.reserve(format.filename), epoch=epoch)
-        built.append(BuiltImage(format=format.type, file=new.measure(format.filename)))
-    return tuple(built)
+def _check_card(board: Board, new: Output) -> None:
+    """Raises ConfigError with all that the board's firmware would not like about the card."""
+    card = new.directory / SdCard().filename
+    if board.firmware is not None and card.exists():
+        wrong = board.firmware.check_card(card)
+        if wrong:
+            raise ConfigError("\n".join(f"{board.name} would not start: {one}" for one in wrong))
 
 
 def _origin(artefact: Artefact, new: Output) -> Origin:
@@ -152,31 +113,3 @@ def _origin(artefact: Artefact, new: Output) -> Origin:
         licence=name if artefact.licence is not None else None,
         replaces=artefact.replaces,
     )
-
-
-def _lay_over(tree: Tree, overlay: Path) -> None:
-    """Put everything below the directory ``overlay`` over what is in the tree.
-
-    Of a file's mode only that it may be executed, or runs as its owner, counts: the rest is the
-    umask's. Raises ConfigError on anything but files, directories and symbolic links.
-    """
-    origin = f"the overlay {overlay}"
-    for directory, names, files in os.walk(overlay, onerror=_unreadable):
-        for name in sorted((*names, *files)):
-            host = Path(directory, name)
-            path = PurePosixPath("/", host.relative_to(overlay))
-            mode = host.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                tree.add(path, Symlink(str(host.readlink())), origin=origin, replace=True)
-            elif stat.S_ISDIR(mode):
-                if not isinstance(tree.get(path), Directory):  # whose mode stays, as /tmp's
-                    tree.add(path, Directory(), origin=origin, replace=True)
-            elif stat.S_ISREG(mode):
-                kept = (0o755 if mode & 0o100 else 0o644) | mode & (stat.S_ISUID | stat.S_ISGID)
-                tree.add(path, File(content=host, mode=kept), origin=origin, replace=True)
-            else:
-                raise ConfigError(f"{host} is neither file, directory nor symbolic link")
-
-
-def _unreadable(error: OSError) -> None:
-    raise ConfigError(f"{error.filename}: {error.strerror}") from None

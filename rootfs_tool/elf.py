@@ -39,6 +39,19 @@ def check(path: Path, arch: Arch) -> None:
         raise ConfigError(f"{path} is a damaged ELF file: {error}", hint="build it again") from None
 
 
+def needed(path: Path) -> list[str]:
+    """The libraries that a program or library loads: DT_NEEDED, elf(5).
+
+    Raises ConfigError if it is no ELF file.
+    """
+    try:
+        with path.open("rb") as file:
+            dynamic: Any = ELFFile(file).get_section_by_name(".dynamic")
+            return [tag.needed for tag in dynamic.iter_tags("DT_NEEDED")] if dynamic else []
+    except (ELFError, OSError, ValueError, AttributeError, KeyError) as error:
+        raise ConfigError(f"{path} is a damaged ELF file: {error}") from None
+
+
 def _examine(path: Path, elf: Any, arch: Arch) -> None:
     if elf["e_machine"] != arch.elf_machine:
         raise ConfigError(

@@ -6,6 +6,7 @@ import re
 import shlex
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,12 @@ def add(
     line: Line,
     modules: Sequence[str],
     root_password: str | None,
+    root: str = "ram",
 ) -> None:
     """Render every template of init into ``tree``; one that renders to nothing adds nothing.
 
-    ``root_password`` is a crypt(5) hash, empty for none, None for a locked root. Raises ConfigError
+    ``root_password`` is a crypt(5) hash, empty for none, None for a locked root; ``root`` says
+    where / is, as in a board's profile. Raises ConfigError
     naming the template and its line.
     """
     templates = environment()
@@ -85,10 +88,38 @@ def add(
             line=line,
             modules=modules,
             root_password=root_password,
+            root=root,
         )
         if text.strip():
             tree.add(path, File(content=text.encode(), mode=mode), origin=f"the template {name}")
     tree.add("/init", Symlink("sbin/init"), origin=_ORIGIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Early:
+    """How / is found on a card.
+
+    ``root`` and ``data`` are partitions in /dev; with ``overlay`` changes to the root are laid over
+    it, kept in ``data`` or, if that is None, lost. ``grow`` is the number of the last partition if
+    it is to get the rest of the card, 0 if not. ``modules`` are loaded first, then ``wait`` is how
+    many seconds a partition may take to appear.
+    """
+
+    root: str
+    modules: Sequence[str]
+    wait: int
+    overlay: bool
+    data: str | None
+    grow: int
+
+
+def early(tree: Tree, how: Early) -> None:
+    """Render the init of an initramfs that finds the rootfs on the card and hands over to it."""
+    values = {field.name: getattr(how, field.name) for field in fields(how)}
+    text = render("init/early.j2", **values)
+    tree.add("/init", File(content=text.encode(), mode=0o755), origin="the template early.j2")
+    for path in ("/media", "/mnt"):
+        tree.add(path, Directory(), origin=_ORIGIN)
 
 
 def environment() -> jinja2.Environment:
@@ -168,6 +199,11 @@ def _scripts() -> dict[str, tuple[str, int]]:
             if _SCRIPT.fullmatch(path.name):
                 found[path.name] = (f"/etc/init.d/{path.stem}", 0o755)
     return dict(sorted(found.items()))
+
+
+def render(name: str, **values: object) -> str:
+    """The text of a template, such as "boot/config.txt.j2". Raises ConfigError."""
+    return _render(environment(), name, **values)
 
 
 def _render(templates: jinja2.Environment, name: str, **values: object) -> str:

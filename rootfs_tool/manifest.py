@@ -24,8 +24,11 @@ class BuiltFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltImage:
+    """``map`` says which bytes a device needs of an image that is for one (blockmap.py)."""
+
     format: str
     file: BuiltFile
+    map: BuiltFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,8 @@ class Build:
 
     def files(self) -> tuple[BuiltFile, ...]:
         """Every file that out/ must hold for this build."""
-        some = (self.kernel, self.device_tree, *(image.file for image in self.images), self.recipe)
+        images = (file for image in self.images for file in (image.file, image.map))
+        some = (self.kernel, self.device_tree, *images, self.recipe)
         return tuple(file for file in some if file is not None)
 
     def image(self, format: str) -> Path:
@@ -97,7 +101,11 @@ def load(directory: Path) -> Build:
             kernel=BuiltFile(**table["kernel"]),
             device_tree=table["device_tree"] and BuiltFile(**table["device_tree"]),
             images=tuple(
-                BuiltImage(format=one["format"], file=BuiltFile(**one["file"]))
+                BuiltImage(
+                    format=one["format"],
+                    file=BuiltFile(**one["file"]),
+                    map=BuiltFile(**one["map"]) if one.get("map") else None,
+                )
                 for one in table["images"]
             ),
             recipe=BuiltFile(**table["recipe"]),

@@ -7,8 +7,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +24,16 @@ TimeoutExpired = subprocess.TimeoutExpired
 PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "apt-get": "apt",
+    "blkid": "util-linux",
     "dpkg-deb": "dpkg",
+    "fsck.erofs": "erofs-utils",
+    "lsblk": "util-linux",
+    "mke2fs": "e2fsprogs",
+    "mkfs.erofs": "erofs-utils",
+    "mksquashfs": "squashfs-tools",
     "qemu-system-aarch64": "qemu-system-arm",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 _TAIL = 12  # lines of a failed program's output that its error shows
@@ -33,7 +41,7 @@ _TAIL = 12  # lines of a failed program's output that its error shows
 
 def which(program: str) -> str:
     """The full path of a host program. Raises MissingToolError naming its Debian package."""
-    found = shutil.which(program)
+    found = shutil.which(program, path=_path())
     if found is None:
         package = PACKAGES.get(program)
         raise MissingToolError(
@@ -73,18 +81,45 @@ def run(
         ) from None
     said = (done.stderr + done.stdout).decode(errors="replace")
     if done.returncode:
-        last = "\n".join(said.strip().splitlines()[-_TAIL:])
-        raise CommandError(
-            f"{shlex.join(args)} exited {done.returncode}\n{last}", argv=args, output=said
-        )
+        raise _failed(args, done.returncode, said)
     return done.stdout.decode(errors="replace")
+
+
+def feed(*argv: str | os.PathLike[str], stdin: Iterable[bytes]) -> None:
+    """Run a program to its end, and let it read ``stdin``.
+
+    Raises MissingToolError, or CommandError with the pasteable command line and the last lines.
+    """
+    args = [os.fspath(a) for a in argv]
+    with (
+        tempfile.TemporaryFile() as log_file,
+        running(*args, stdin=PIPE, stdout=log_file, stderr=log_file) as child,
+    ):
+        assert child.stdin is not None
+        # One that ends early says why.
+        with suppress(BrokenPipeError), child.stdin as pipe:
+            pipe.writelines(stdin)
+        if child.wait():
+            log_file.seek(0)
+            raise _failed(args, child.returncode, log_file.read().decode(errors="replace"))
+
+
+def _failed(args: list[str], status: int, said: str) -> CommandError:
+    last = "\n".join(said.strip().splitlines()[-_TAIL:])
+    return CommandError(f"{shlex.join(args)} exited {status}\n{last}", argv=args, output=said)
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a host program gets to see: no locale or time zone of the user's."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    return {**kept, **proxies, "LANG": "C.UTF-8", "TZ": "UTC", **(more or {})}
+    fixed = {"PATH": _path(), "LANG": "C.UTF-8", "TZ": "UTC"}
+    return {**kept, **proxies, **fixed, **(more or {})}
+
+
+def _path() -> str:
+    """Where programs are looked for: mke2fs is in no directory of an ordinary user's on Debian."""
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 @contextmanager

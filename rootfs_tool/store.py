@@ -112,9 +112,9 @@ class Making:
     def node(self, name: str, node: Node) -> None:
         """Take in a node that has its own bytes, if any."""
         match node:
-            case File(content=bytes() as content):
+            case File(content=bytes() as content, xattrs=()):
                 self.file(name, [content], mode=node.mode, uid=node.uid, gid=node.gid)
-            case Directory():
+            case Directory(xattrs=()):
                 self.folder(name, mode=node.mode, uid=node.uid, gid=node.gid)
             case Symlink():
                 self.symlink(name, node.to)

@@ -10,17 +10,24 @@ from typing import Literal
 
 from rootfs_tool.errors import ConfigError
 
+CHUNK = 1 << 20  # bytes of a file read at a time
 MAX_LINKS = 40  # what Linux follows before it says ELOOP (path_resolution(7))
+
+Xattrs = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A regular file; a ``Path`` is a host file whose bytes are read when the image is written."""
+    """A regular file; a ``Path`` is a host file whose bytes are read when the image is written.
+
+    ``xattrs`` are extended attributes, each once: full name, as "security.capability", and value.
+    """
 
     content: bytes | Path
     mode: int = 0o644
     uid: int = 0
     gid: int = 0
+    xattrs: Xattrs = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,7 @@ class Directory:
     mode: int = 0o755
     uid: int = 0
     gid: int = 0
+    xattrs: Xattrs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +161,35 @@ def st_mode(node: Node) -> int:
             return stat.S_IFCHR | node.mode
         case Device():
             return stat.S_IFBLK | node.mode
+
+
+def size(file: File) -> int:
+    """Bytes of its content. Raises ConfigError if a host file is not there."""
+    if isinstance(file.content, bytes):
+        return len(file.content)
+    try:
+        return file.content.stat().st_size
+    except OSError as error:
+        raise ConfigError(f"{file.content}: {error.strerror}") from None
+
+
+def pieces(file: File, length: int) -> Iterator[bytes]:
+    """Its content, CHUNK bytes at a time. Raises ConfigError if that is not ``length`` bytes."""
+    if isinstance(file.content, bytes):
+        yield from (file.content[at : at + CHUNK] for at in range(0, length, CHUNK))
+        return
+    left = length
+    try:
+        with file.content.open("rb", buffering=0) as host:
+            while left and (block := host.read(min(left, CHUNK))):
+                left -= len(block)
+                yield block
+            if left or host.read(1):
+                raise ConfigError(f"{file.content} changed while it was read", hint="build again")
+    except OSError as error:
+        raise ConfigError(f"{file.content}: {error.strerror}") from None
+
+
+def name_bytes(name: str) -> bytes:
+    """A name or a link's target as it was on disk, even if it is no UTF-8 (PEP 383)."""
+    return name.encode(errors="surrogateescape")

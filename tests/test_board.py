@@ -46,12 +46,13 @@ RIGHT = """
 """
 
 
-def test_the_four_that_come_along() -> None:
+def test_those_that_come_along() -> None:
     assert [path.stem for path in SHIPPED] == [
         "qemu-aarch64",
         "raspberrypi3",
         "raspberrypi3-qemu",
         "raspberrypi4",
+        "raspberrypizero2w",
     ]
 
 
@@ -61,7 +62,8 @@ def test_a_shipped_board(path: Path) -> None:
     assert found.name == path.stem
     assert found.arch is Arch.aarch64
     assert found.suite == "trixie"
-    assert [one.name for one in found.network.interface] == ["eth0"]
+    interface = "usb0" if found.name == "raspberrypizero2w" else "eth0"
+    assert [one.name for one in found.network.interface] == [interface]
     assert found.network.loopback
     assert found.root_password is None
     assert Board.model_validate_json(found.model_dump_json(), strict=True) == found
@@ -71,9 +73,10 @@ def test_a_shipped_board(path: Path) -> None:
     ("name", "cmdline"),
     [
         ("qemu-aarch64", "panic=-1 console=ttyAMA0,115200"),
-        ("raspberrypi3", "panic=10 console=ttyS1,115200"),
-        ("raspberrypi3-qemu", "panic=-1 console=ttyS1,115200"),
-        ("raspberrypi4", "panic=10 console=ttyS1,115200"),
+        ("raspberrypi3", "panic=10 root=/dev/mmcblk0p2 console=ttyS1,115200"),
+        ("raspberrypi3-qemu", "panic=-1 root=/dev/mmcblk0p2 console=ttyS1,115200"),
+        ("raspberrypi4", "panic=10 root=/dev/mmcblk0p2 console=ttyS1,115200"),
+        ("raspberrypizero2w", "panic=10 root=/dev/mmcblk0p2 console=ttyS1,115200"),
     ],
 )
 def test_the_last_console_is_the_one_of_the_profile(name: str, cmdline: str) -> None:

@@ -35,7 +35,7 @@ def mistakes(path: Path, text: str) -> list[str]:
 RIGHT = """
     board = "qemu-aarch64"
     overlay = ["overlay"]
-    modules = ["virtio_net", "virtio_blk"]
+    modules = ["virtio_net", "virtio_rng"]
     cmdline = "quiet"
     [network]
     hostname = "other"
@@ -54,7 +54,7 @@ def test_a_board_is_a_recipe_with_nothing_added() -> None:
     board, path = Board.find("qemu-aarch64")
     assert (found, file) == (Recipe(board=board), path)
     assert found.all_images == board.image
-    assert found.all_modules == board.modules
+    assert found.all_modules == ("virtio_blk", *board.modules)
 
 
 def test_a_recipe(here: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_recipe(here: Path) -> None:
     board, _ = Board.find("qemu-aarch64")
     assert file == Path("../recipe.toml")
     assert found.overlay == (Path("../overlay"),)
-    assert found.all_modules == ("virtio_net", "virtio_blk")
+    assert found.all_modules == ("virtio_blk", "virtio_net", "virtio_rng")
     assert found.source == (LocalFile(path=Path("../hello.txt"), to="/etc/hello"),)
     assert found.all_sources == (*board.source, *found.source)
     assert found.check == (Program(file=Path("/bin/hello")),)
@@ -152,7 +152,7 @@ def test_a_mistake_of_the_board_is_named_in_its_file(here: Path) -> None:
             "board = 'qemu-arch64'",
             (
                 'board: no board is called "qemu-arch64"; did you mean "qemu-aarch64"?; there are '
-                "qemu-aarch64, raspberrypi3, raspberrypi3-qemu, raspberrypi4"
+                "qemu-aarch64, raspberrypi3, raspberrypi3-qemu, raspberrypi4, raspberrypizero2w"
             ),
         ),
         ("board = 'qemu-aarch64'\narch = 'x'", "arch: unknown key"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from rootfs_tool.errors import ConfigError
-from rootfs_tool.tree import Directory, File, Symlink, Tree
+from rootfs_tool.tree import CHUNK, Directory, File, Symlink, Tree, pieces, size
 
 
 def file(text: str) -> File:
@@ -134,3 +134,27 @@ def test_a_circle_of_links_is_an_error() -> None:
     with pytest.raises(ConfigError, match="circle of symbolic links"):
         tree.resolve("/a/x")
     assert tree.resolve("/a") == PurePosixPath("/a")
+
+
+def test_a_files_bytes_come_in_pieces_wherever_they_are(tmp_path: Path) -> None:
+    content = bytes(n % 251 for n in range(2 * CHUNK + 5))
+    (tmp_path / "x").write_bytes(content)
+    for file in (File(content=content), File(content=tmp_path / "x")):
+        assert size(file) == len(content)
+        found = list(pieces(file, len(content)))
+        assert [len(piece) for piece in found] == [CHUNK, CHUNK, 5]
+        assert b"".join(found) == content
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_host_file_that_changes_is_an_error(tmp_path: Path, length: int) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    with pytest.raises(ConfigError, match="x changed while it was read"):
+        list(pieces(File(content=tmp_path / "x"), length))
+
+
+def test_attributes_are_part_of_a_node() -> None:
+    tree = Tree()
+    tree.add("/ping", File(content=b"x", xattrs=(("user.a", b"1"),)), origin="a")
+    with pytest.raises(ConfigError, match="/ping comes from a and from b"):
+        tree.add("/ping", File(content=b"x"), origin="b")

@@ -15,8 +15,10 @@ COMMANDS = {
     "boards": ("boards", "List, show and check board profiles."),
     "render": ("render", "Write the init scripts of a board alone."),
     "build": ("build", "Build a bootable rootfs."),
+    "flash": ("flash", "Write its image to a card, and check every byte of it."),
     "run": ("run", "Boot it in QEMU, your terminal on its console."),
     "bringup": ("bringup", "Boot it, log in, check it, run your programs on it."),
+    "image": ("image", "Look into an image: files, differences, sizes."),
     "doctor": ("doctor", "Is this host ready, and if not, what mends it?"),
 }
 

@@ -13,6 +13,7 @@ from rootfs_tool import board, recipe
 from rootfs_tool.board import Board
 from rootfs_tool.document import Document, Key
 from rootfs_tool.errors import ConfigError
+from rootfs_tool.firmware import RaspberryPi
 from rootfs_tool.model import keys_of
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -60,13 +61,21 @@ def show(name: str, as_json: bool) -> None:
 
 
 @command.command("check")
-@click.argument("what", metavar="[FILE|NAME]...", nargs=-1)
-def check(what: tuple[str, ...]) -> None:
-    """Check board profiles and recipes, by default every board, and tell every mistake."""
+@click.argument("what", metavar="[FILE|NAME|IMAGE]...", nargs=-1)
+@click.option("--board", "of", metavar="NAME", help="The board that an image is for.")
+def check(what: tuple[str, ...], of: str | None) -> None:
+    """Check board profiles, recipes and images, by default every board, and tell every mistake.
+
+    An image, or a card in /dev, is checked as the board's firmware will read it. Which board it is
+    for is told from its files, unless --board says it.
+    """
     wrong = []
     for one in what or board.known():
         try:
-            click.echo(f"{recipe.find(one)[1]}: ok")
+            if _is_image(one):
+                click.echo(f"{one}: {_check_image(Path(one), of)}")
+            else:
+                click.echo(f"{recipe.find(one)[1]}: ok")
         except ConfigError as error:
             wrong.append(f"{error}; {error.hint}" if error.hint else str(error))
     if wrong:
@@ -77,6 +86,31 @@ def check(what: tuple[str, ...]) -> None:
 def schema() -> None:
     """Print the JSON Schema of a board's file, for editors."""
     click.echo(json.dumps(board.schema(), indent=2))
+
+
+def _is_image(what: str) -> bool:
+    """Whether it is a file or a disk with a NUL near its start, which TOML can't have."""
+    try:
+        with Path(what).open("rb") as file:
+            return b"\0" in file.read(512)
+    except OSError:
+        return False
+
+
+def _check_image(image: Path, of: str | None) -> str:
+    """What there is to say of an image without a mistake. Raises ConfigError with every one."""
+    found = RaspberryPi.of(image) if of is None else Board.find(of)[0].firmware
+    if found is None:
+        raise ConfigError(
+            f"{of}: the profile has no [firmware], so there is nothing to check"
+            if of
+            else f"{image}: nothing in it tells which board it is for",
+            hint=None if of else "--board NAME says it",
+        )
+    mistakes = found.check_card(image)
+    if mistakes:
+        raise ConfigError("\n".join(f"{image}: {one}" for one in mistakes))
+    return f"ok, for {found.titles()}"
 
 
 def _description(path: Path) -> str:

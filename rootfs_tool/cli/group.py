@@ -17,6 +17,7 @@ import click
 from rootfs_tool import __version__
 from rootfs_tool.cli import COMMANDS, help_text
 from rootfs_tool.errors import ConfigError, RootfsToolError
+from rootfs_tool.printable import printable
 
 INTERRUPTED = 130
 BUG = 70
@@ -95,9 +96,14 @@ def run() -> None:
 
 def _say(error: RootfsToolError) -> None:
     click.secho("error: ", fg="red", err=True, nl=False)
-    click.echo(error, err=True)
+    click.echo(_plain(str(error)), err=True)
     if error.hint:
-        click.echo(f" hint: {error.hint}", err=True)
+        click.echo(f" hint: {_plain(error.hint)}", err=True)
+
+
+def _plain(text: str) -> str:
+    """An error may quote a name of whoever made an image, or what a board has said."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _unwind(number: int, _frame: FrameType | None) -> None:

@@ -27,6 +27,9 @@ class Progress:
             case "begin":
                 if self._live:
                     self._write(f"{_CLEAR}{self._indent(event)}… {event.text}")
+            case "progress":
+                if self._live:
+                    self._write(f"{_CLEAR}{self._indent(event)}… {event.text} {how_far(event)}")
             case "end":
                 mark = click.style("✓", fg="green")
                 self._line(f"{self._indent(event)}{mark} {event.text} ({event.seconds:.2f} s)")
@@ -58,6 +61,17 @@ class Progress:
     @staticmethod
     def _indent(event: Event) -> str:
         return "  " * event.depth
+
+
+def how_far(event: Event) -> str:
+    """How much of a step is done, at what rate, and when the rest will be."""
+    from rootfs_tool.flash.disk import in_words  # for a flash only: a build need not load it
+
+    percent = f"{event.done / max(event.total, 1):4.0%} of {in_words(event.total)}"
+    if not event.done or not event.seconds:
+        return percent
+    rate = event.done / event.seconds
+    return f"{percent}, {in_words(int(rate))}/s, {(event.total - event.done) / rate:.0f} s left"
 
 
 @contextmanager

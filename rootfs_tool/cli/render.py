@@ -30,6 +30,7 @@ def command(what: str, out: Path | None) -> None:
         line=found.board.console,
         modules=found.all_modules,
         root_password=found.board.root_password,
+        root=found.board.root,
     )
     for path, node in tree.walk():
         if not isinstance(node, File):

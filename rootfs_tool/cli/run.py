@@ -16,11 +16,16 @@ from rootfs_tool.recipe import find
 @click.command("run")
 @click.argument("what")
 @out_option
-def command(what: str, out: Path) -> None:
+@click.option(
+    "--card",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the card in this file; without it each run gets a new one.",
+)
+def command(what: str, out: Path, card: Path | None) -> None:
     """Boot WHAT (a board, a recipe.toml or an out/) in QEMU, your terminal on its console."""
     recipe, file = find(what)
     qemu = machine(recipe)
     with progress():
         build = built(what, recipe, file, out)
     click.echo("leave with `poweroff` on the board, or Ctrl-A then X", err=True)
-    sys.exit(qemu.run(build))
+    sys.exit(qemu.run(build, card=card))

@@ -17,6 +17,7 @@ class Entry:
     seconds since 1970. ``to`` is a symbolic link's target, ``major`` and ``minor`` a device's.
     ``inode`` is 0 where the file system has none. ``extents`` are the places of its bytes, in
     order, as (offset, length) in the image file; empty if they do not lie there as they are.
+    ``stored`` is how many bytes it takes in the image once compressed; None where files are not.
     """
 
     path: PurePosixPath
@@ -31,6 +32,7 @@ class Entry:
     inode: int = 0
     xattrs: Mapping[str, bytes] = field(default_factory=dict)
     extents: tuple[tuple[int, int], ...] = ()
+    stored: int | None = None
 
     @property
     def is_directory(self) -> bool:

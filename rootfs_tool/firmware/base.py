@@ -45,3 +45,11 @@ class Firmware(Model, ABC):
     @abstractmethod
     def check(self, boot: Filesystem) -> list[str]:
         """What the firmware would not like about a boot partition, a sentence each; [] if none."""
+
+    @abstractmethod
+    def titles(self) -> str:
+        """What a card with it is for, as people call it."""
+
+    @abstractmethod
+    def check_card(self, image: Path) -> list[str]:
+        """The same about a whole card: its partitions too, and its boot partition as above."""

@@ -11,7 +11,6 @@ from rootfs_tool.blockmap import BlockMap
 from rootfs_tool.model import Model
 from rootfs_tool.tree import Tree
 
-
 # The partitions of a card, counted from 1 as the kernel does.
 BOOT_PARTITION, ROOT_PARTITION, DATA_PARTITION = 1, 2, 3
 

@@ -9,11 +9,22 @@ from typing import IO, Literal, Protocol
 
 import zstandard
 
+from rootfs_tool import events
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.images.base import Contents, ImageFormat
-from rootfs_tool.tree import Device, File, Node, Symlink, st_mode
+from rootfs_tool.tree import (
+    CHUNK,
+    Device,
+    Directory,
+    File,
+    Node,
+    Symlink,
+    name_bytes,
+    pieces,
+    st_mode,
+)
+from rootfs_tool.tree import size as size_of
 
-CHUNK = 1 << 20  # bytes read and compressed at a time
 HEADER = 110  # bytes of a record before its name
 TRAILER = "TRAILER!!!"
 LARGEST = (1 << 32) - 1  # bytes of one file: eight hexadecimal digits
@@ -48,10 +59,18 @@ class Cpio(ImageFormat):
         for path, node in contents.initramfs.walk():
             name = path.as_posix().lstrip("/") or "."
             nodes.append((name, node, _size(name, node)))
+        _note_xattrs(nodes)
         total = _length(TRAILER, 0) + sum(_length(name, size) for name, _, size in nodes)
         with out.open("wb") as file, _compressed(file, self.compression, total) as to:
             for block in _joined(_archive(nodes, epoch)):
                 to.write(block)
+
+
+def _note_xattrs(nodes: Iterable[tuple[str, Node, int]]) -> None:
+    for name, node, _ in nodes:
+        if isinstance(node, File | Directory) and node.xattrs:
+            events.note(f"an initramfs can't hold extended attributes, such as those of /{name}")
+            return
 
 
 @contextmanager
@@ -95,7 +114,7 @@ def _archive(nodes: Iterable[tuple[str, Node, int]], epoch: int) -> Iterator[byt
 
 def _length(name: str, size: int) -> int:
     """Bytes of a record with its file's."""
-    return _padded(HEADER + len(_bytes(name)) + 1) + _padded(size)
+    return _padded(HEADER + len(name_bytes(name)) + 1) + _padded(size)
 
 
 def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) -> bytes:
@@ -103,7 +122,7 @@ def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) 
 
     Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's sources.
     """
-    encoded = _bytes(name) + b"\0"
+    encoded = name_bytes(name) + b"\0"
     mode = st_mode(node) if node is not None else 0
     uid, gid = (0, 0) if node is None or isinstance(node, Symlink) else (node.uid, node.gid)
     major, minor = (node.major, node.minor) if isinstance(node, Device) else (0, 0)
@@ -118,15 +137,10 @@ def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) 
 def _size(name: str, node: Node) -> int:
     """Bytes that follow the header. Raises ConfigError if that can't be told or is too much."""
     match node:
-        case File(content=Path() as path):
-            try:
-                size = path.stat().st_size
-            except OSError as error:
-                raise ConfigError(f"{path}: {error.strerror}") from None
-        case File(content=bytes() as content):
-            size = len(content)
+        case File():
+            size = size_of(node)
         case Symlink(to=to):
-            size = len(_bytes(to))
+            size = len(name_bytes(to))
         case _:
             size = 0
     if size > LARGEST:
@@ -136,34 +150,13 @@ def _size(name: str, node: Node) -> int:
 
 def _body(node: Node, size: int) -> Iterator[bytes]:
     match node:
-        case File(content=bytes() as content):
-            yield from (content[at : at + CHUNK] for at in range(0, size, CHUNK))
-        case File(content=Path() as path):
-            yield from _read(path, size)
+        case File():
+            yield from pieces(node, size)
         case Symlink(to=to):
-            yield _bytes(to)
+            yield name_bytes(to)
         case _:
             pass
 
 
-def _read(path: Path, size: int) -> Iterator[bytes]:
-    """The bytes of a file. Raises ConfigError if they are not as many as they were."""
-    left = size
-    try:
-        with path.open("rb", buffering=0) as file:
-            while left and (block := file.read(min(left, CHUNK))):
-                left -= len(block)
-                yield block
-            if left or file.read(1):
-                raise ConfigError(f"{path} changed while it was read", hint="build again")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-
-
 def _padded(length: int) -> int:
     return -(-length // 4) * 4
-
-
-def _bytes(name: str) -> bytes:
-    """A name as it was on disk, even if it is no UTF-8 (PEP 383)."""
-    return name.encode(errors="surrogateescape")

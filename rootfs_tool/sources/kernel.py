@@ -43,17 +43,19 @@ class Kernel(Model):
         """The device tree on this host. Raises ConfigError if the package does not have it."""
         if self.device_tree is None:
             return None
+        return self.device_tree_called(self.device_tree, artefact)
+
+    def device_tree_called(self, name: str, artefact: Artefact) -> Path:
+        """A device tree of that name in the package. Raises ConfigError if there is none."""
         files = _files(artefact)
         directory = f"/usr/lib/linux-image-{self.release(artefact)}/"
-        if directory + self.device_tree not in files.rows:
+        if directory + name not in files.rows:
             known = [
                 path.removeprefix(directory) for path in files.rows if path.startswith(directory)
             ]
-            guess = did_you_mean(self.device_tree, known)
-            raise ConfigError(
-                f"kernel.device-tree: {artefact.name} has no {self.device_tree}{guess}"
-            )
-        return files.checked(directory + self.device_tree)
+            guess = did_you_mean(name, known)
+            raise ConfigError(f"kernel.device-tree: {artefact.name} has no {name}{guess}")
+        return files.checked(directory + name)
 
     def modules(self, artefact: Artefact) -> str:
         """The directory in the package that has the modules."""

@@ -6,22 +6,29 @@ import sys
 import tempfile
 import termios
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import IO, Literal
 
 from rootfs_tool import proc
 from rootfs_tool.console import connect
 from rootfs_tool.console.base import Console, Line
-from rootfs_tool.errors import CommandError
+from rootfs_tool.errors import CommandError, ConfigError
+from rootfs_tool.firmware.models import ModelName
 from rootfs_tool.manifest import Build
 from rootfs_tool.network import Network
 from rootfs_tool.targets.base import HostAddress, Target
+from rootfs_tool.targets.card import Start
+from rootfs_tool.targets.card import start as started
 from rootfs_tool.targets.qmp import Qmp
 
 # What QEMU's user network calls the host's loopback (QEMU system manual, "Using the user mode
 # network stack").
 HOST = HostAddress(bind="127.0.0.1", seen=IPv4Address("10.0.2.2"))
+# The Raspberry Pi that a machine is: its firmware says what starts.
+MODELS: dict[str, ModelName] = {"raspi3b": "3b", "raspi4b": "4b"}
+NO_CARD = 'it takes [[image]] type = "sdcard", and card = "sd" or "virtio" in the [[target]]'
 
 
 class Qemu(Target):
@@ -44,15 +51,20 @@ class Qemu(Target):
     nic: Literal["virtio-net-pci", "usb-net"] | None = "virtio-net-pci"
     """The network card on QEMU's user network; 10.0.2.2 is this host."""
 
+    card: Literal["sd", "virtio"] | None = None
+    """How the build's SD card is attached: in the machine's slot, or as a disk of its own."""
+
     serial: int = 0
     """Which of the machine's serial ports the console is, counted from 0."""
 
     @contextmanager
-    def boot(self, build: Build, line: Line) -> Iterator[Console]:
+    def boot(self, build: Build, line: Line, *, card: Path | None = None) -> Iterator[Console]:
+        """As in Target. ``card`` is the file of a card that is kept from one boot to the next."""
         with (
             tempfile.TemporaryFile() as said,
+            self.start(build, card) as start,
             proc.running(
-                *self.argv(build),
+                *self.argv(build, start),
                 *("-display", "none", "-monitor", "none", "-no-reboot", "-S", "-qmp", "stdio"),
                 *self._serial("chardev:console"),
                 *("-chardev", "pty,id=console"),
@@ -74,15 +86,17 @@ class Qemu(Target):
                     finally:
                         qemu.kill()  # nothing of it is kept, so it need not tidy up
 
-    def run(self, build: Build) -> int:
+    def run(self, build: Build, *, card: Path | None = None) -> int:
         """Boot with this process's terminal on the console; returns QEMU's exit status.
 
-        The terminal's settings are put back however QEMU ends. Ctrl-A X leaves.
+        The terminal's settings are put back however QEMU ends. Ctrl-A X leaves. ``card`` is as in
+        boot().
         """
         with (
             _terminal_kept(),
+            self.start(build, card) as start,
             proc.running(
-                *self.argv(build),
+                *self.argv(build, start),
                 *("-display", "none", "-no-reboot"),
                 *self._serial("mon:stdio"),
                 stdin=sys.stdin.fileno(),
@@ -96,16 +110,31 @@ class Qemu(Target):
     def host(self, network: Network) -> HostAddress:
         return HOST
 
-    def argv(self, build: Build) -> list[str]:
-        """The machine, its memory, kernel, initramfs and network; not its serial ports."""
+    def start(self, build: Build, card: Path | None = None) -> AbstractContextManager[Start]:
+        """What the machine starts from while the block runs; see card.start."""
+        holds = any(image.format == "sdcard" for image in build.images)
+        if card is not None and not (self.card and holds):
+            raise ConfigError("there is no card to keep", hint=NO_CARD)
+        model = MODELS.get(self.machine)
+        return started(build, card=bool(self.card and holds), model=model, kept=card)
+
+    def argv(self, build: Build, start: Start) -> list[str]:
+        """The machine, its memory, what it starts from, and network; not its serial ports."""
         argv = [f"qemu-system-{build.arch}", "-machine", self.machine, "-m", str(self.memory)]
         argv += ["-cpu", self.cpu] if self.cpu else []
         argv += ["-smp", str(self.smp)] if self.smp else []
-        argv += ["-kernel", str(build.path(build.kernel)), "-append", build.cmdline]
-        argv += ["-initrd", str(build.image("cpio"))]
-        if build.device_tree is not None:
-            argv += ["-dtb", str(build.path(build.device_tree))]
-        return [*argv, *self._network()]
+        argv += ["-kernel", str(start.kernel), "-append", start.cmdline]
+        argv += ["-initrd", str(start.initramfs)] if start.initramfs else []
+        argv += ["-dtb", str(start.device_tree)] if start.device_tree else []
+        return [*argv, *self._disk(start.card), *self._network()]
+
+    def _disk(self, card: Path | None) -> list[str]:
+        if card is None:
+            return []
+        drive = f"id=card,format=raw,file={str(card).replace(',', ',,')}"
+        if self.card == "sd":
+            return ["-drive", f"if=sd,{drive}"]
+        return ["-drive", f"if=none,{drive}", "-device", "virtio-blk-pci,drive=card"]
 
     def _network(self) -> list[str]:
         devices = {

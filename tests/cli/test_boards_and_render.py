@@ -11,9 +11,13 @@ import jsonschema
 import pytest
 
 from rootfs_tool import paths
+from tests.firmware.cards import card, pi3
 
 CHECKOUT = Path(__file__).parent.parent.parent
-BOARDS = ["qemu-aarch64", "raspberrypi3", "raspberrypi3-qemu", "raspberrypi4"]
+BOARDS = [
+    *("qemu-aarch64", "raspberrypi3", "raspberrypi3-qemu", "raspberrypi4"),
+    "raspberrypizero2w",
+]
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_a_board_is_shown_with_the_file_of_every_line(here: Path) -> None:
     lines = {" ".join(line.split()) for line in done.stdout.splitlines()}
     assert 'device = "ttyS1" # raspberrypi3.toml' in lines
     assert 'kernel-name = "usb0" # raspberrypi3-qemu.toml' in lines
-    assert "# boots with: panic=-1 console=ttyS1,115200" in lines
+    assert "# boots with: panic=-1 root=/dev/mmcblk0p2 console=ttyS1,115200" in lines
     table = json.loads(tool("boards", "show", "raspberrypi3-qemu", "--json").stdout)
     assert table["console"]["device"] == "ttyS1"
     assert Path(table["origins"]["arch"]).name == "raspberrypi3.toml"
@@ -120,3 +124,42 @@ def test_render_where_nothing_can_be_written(here: Path) -> None:
     done = tool("render", "qemu-aarch64", "-o", "out/x")
     assert done.returncode == 2
     assert "Not a directory" in done.stderr or "File exists" in done.stderr
+
+
+def test_an_image_is_told_from_a_profile_by_what_is_in_it(here: Path) -> None:
+    image = card(here, pi3())
+    done = tool("boards", "check", str(image), "raspberrypi4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{image}: ok, for Raspberry Pi 3 Model B, Raspberry Pi 3 Model B+",
+        f"{paths.packaged('boards')}/raspberrypi4.toml: ok",
+    ]
+
+
+def test_every_mistake_of_an_image(here: Path) -> None:
+    image = card(here, {**pi3(), "bootcode.bin": None, "kernel8.img": None})
+    done = tool("boards", "check", str(image))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"error: {image}: there is no bootcode.bin, a file of the firmware that it starts from",
+        f"{image}: config.txt:2: there is no kernel kernel8.img",
+    ]
+
+
+def test_an_image_for_the_board_that_is_named(here: Path) -> None:
+    image = card(here, pi3())
+    done = tool("boards", "check", "--board", "raspberrypi4", str(image))
+    assert done.returncode == 2
+    assert f"{image}: there is no start4.elf" in done.stderr
+    done = tool("boards", "check", "--board", "qemu-aarch64", str(image))
+    assert done.returncode == 2
+    assert "qemu-aarch64: the profile has no [firmware]" in done.stderr
+
+
+def test_an_image_that_tells_no_board(here: Path) -> None:
+    image = card(here, {"readme": "x"})
+    done = tool("boards", "check", str(image))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {image}: nothing in it tells which board it is for; --board NAME says it\n"
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from rootfs_tool import events
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.images import Cpio, cpio
 from rootfs_tool.images.base import Contents
@@ -184,3 +185,12 @@ def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
     tree.add(os.fsdecode(b"/caf\xe9"), Symlink(os.fsdecode(b"\xff")), origin="a")
     root = extracted(written(tree, tmp_path, "none").read_bytes(), tmp_path / "root")
     assert os.listdir(os.fsencode(root)) == [b"caf\xe9"]  # noqa: PTH208  # as bytes
+
+
+def test_attributes_that_are_lost_are_noted(tmp_path: Path) -> None:
+    tree = a_tree(tmp_path)
+    tree.add("/usr/bin/ping", File(content=b"x", xattrs=(("user.a", b"1"),)), origin="a")
+    heard: list[str] = []
+    with events.listening(lambda event: heard.append(event.text)):
+        written(tree, tmp_path, "none")
+    assert heard == ["an initramfs can't hold extended attributes, such as those of /usr/bin/ping"]
