@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from rootfs_tool import paths, proc
-from rootfs_tool.errors import RootfsToolError
+from rootfs_tool.errors import MissingToolError, RootfsToolError
 from rootfs_tool.sources import apt
 
 LIBC = Path("/usr/aarch64-linux-gnu/lib/libc.a")
@@ -70,11 +70,15 @@ def _programs() -> Iterator[Finding]:
         "dpkg-deb": ("missing", "unpacks them"),
         "setpriv": ("missing", "ends QEMU when we end"),
         "qemu-system-aarch64": ("missing", "boots a build"),
+        "mke2fs": ("missing", "makes the file system of a card"),
+        "mksquashfs": ("optional", 'makes the one of root = "overlay"'),
+        "mkfs.erofs": ("optional", "makes erofs images"),
         "aarch64-linux-gnu-gcc": ("optional", "compiles C for the board"),
     }
     for program, (verdict, purpose) in purposes.items():
-        path = shutil.which(program)
-        if path is None:
+        try:
+            path = proc.which(program)
+        except MissingToolError:
             package = proc.PACKAGES[program]
             yield Finding(
                 name=program,
@@ -83,10 +87,12 @@ def _programs() -> Iterator[Finding]:
                 mend=f"apt-get install {package}",
                 package=package,
             )
-        elif program == "qemu-system-aarch64":
-            yield _qemu(path)
         else:
-            yield Finding(name=program, verdict="ok", found=path)
+            yield _qemu(path) if program.startswith("qemu") else _there(program, path)
+
+
+def _there(program: str, path: str) -> Finding:
+    return Finding(name=program, verdict="ok", found=path)
 
 
 def _qemu(path: str) -> Finding:

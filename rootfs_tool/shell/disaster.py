@@ -11,6 +11,7 @@ REBOOT = re.compile(
     rb"reboot: (?:Restarting system|System halted|Power down)|U-Boot (?:SPL )?20\d\d\.\d\d"
     rb"|Booting Linux on physical CPU"
 )
+FIRST = re.compile(rb"^init: (?!the disks)([^\r\n]+)", re.MULTILINE)  # of the init in an initramfs
 LONGEST = 64  # bytes: no phrase above needs more to be recognised
 
 _PANIC_HINTS = {
@@ -24,6 +25,9 @@ def panic(said: bytes, tail: str) -> KernelPanic:
     """The error for the panic in ``said``, which holds PANIC."""
     found = PANIC.search(said)
     message = found[0].decode(errors="replace") if found else "Kernel panic"
+    if reason := FIRST.findall(said):
+        words = reason[-1].decode(errors="replace")
+        return KernelPanic(message, tail=tail, hint=f"the first program said: {words}")
     for cause, hint in _PANIC_HINTS.items():
         if cause in message:
             return KernelPanic(message, tail=tail, hint=hint)
