@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rootfs_tool import blockmap, output, trees
+from rootfs_tool import blockmap, compressed, output, trees
 from rootfs_tool.artefact import Artefact
+from rootfs_tool.blockmap import BlockMap
 from rootfs_tool.board import Board
+from rootfs_tool.compressed import Format
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import step
 from rootfs_tool.images import Cpio, SdCard
@@ -52,13 +54,12 @@ def build(
             arch=board.arch,
             cmdline=board.kernel_cmdline,
             epoch=epoch,
-            images=tuple(_image(format, contents, new, epoch) for format in formats),
+            images=tuple(_image(format, contents, new, epoch, board) for format in formats),
             device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
             recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
             artefacts=tuple(_origin(artefact, new) for artefact in fetched.artefacts),
             kernel=image.result(),
         )
-        _check_card(board, new)
         new.finish(done)
     return done
 
@@ -81,10 +82,15 @@ def _in_order(formats: Sequence[ImageFormat]) -> list[ImageFormat]:
     return [*initramfs, *(format for format in formats if not isinstance(format, Cpio))]
 
 
-def _image(format: ImageFormat, contents: Contents, new: Output, epoch: int) -> BuiltImage:
+def _image(
+    format: ImageFormat, contents: Contents, new: Output, epoch: int, board: Board
+) -> BuiltImage:
     name = format.filename
     with step(f"write {name}"):
         map = format.write(contents, new.reserve(name), epoch=epoch)
+    if isinstance(format, SdCard) and map is not None:
+        _check_card(board, new.directory / name)
+        name, map = _packed(format, map, new)
     return BuiltImage(
         format=format.type,
         file=new.measure(name),
@@ -92,13 +98,23 @@ def _image(format: ImageFormat, contents: Contents, new: Output, epoch: int) -> 
     )
 
 
-def _check_card(board: Board, new: Output) -> None:
+def _check_card(board: Board, card: Path) -> None:
     """Raises ConfigError with all that the board's firmware would not like about the card."""
-    card = new.directory / SdCard().filename
-    if board.firmware is not None and card.exists():
-        wrong = board.firmware.check_card(card)
-        if wrong:
-            raise ConfigError("\n".join(f"{board.name} would not start: {one}" for one in wrong))
+    wrong = board.firmware.check_card(card) if board.firmware is not None else ()
+    if wrong:
+        raise ConfigError("\n".join(f"{board.name} would not start: {one}" for one in wrong))
+
+
+def _packed(card: SdCard, map: BlockMap, new: Output) -> tuple[str, BlockMap]:
+    """The name of the card in out/ and its map, packed if that is wanted."""
+    if card.compression == "none":
+        return card.filename, map
+    name = f"{card.filename}.{card.compression}"
+    with step(f"pack {name}"):
+        raw = new.directory / card.filename
+        map = compressed.compress(raw, map, new.reserve(name), Format(card.compression))
+        new.drop(card.filename)
+    return name, map
 
 
 def _origin(artefact: Artefact, new: Output) -> Origin:

@@ -37,6 +37,11 @@ class Output:
         path.parent.mkdir(exist_ok=True)
         return path
 
+    def drop(self, name: str) -> None:
+        """Forget the file of that name, which was needed only on the way."""
+        self.names.remove(name)
+        (self.directory / name).unlink()
+
     def copy(self, source: Path, name: str) -> BuiltFile:
         """A copy of a file; the one that lies there from the build before, if it is the same."""
         to, old = self.reserve(name), self.out / name

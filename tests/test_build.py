@@ -21,7 +21,8 @@ from rootfs_tool import manifest
 from rootfs_tool.board import Board
 from rootfs_tool.build import EPOCH, build
 from rootfs_tool.errors import ConfigError, FetchError
-from rootfs_tool.images import Cpio
+from rootfs_tool.flash import source
+from rootfs_tool.images import Cpio, SdCard
 from rootfs_tool.manifest import Build
 from rootfs_tool.model import Model
 from rootfs_tool.recipe import Recipe, find
@@ -115,14 +116,16 @@ def place(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path / "a place")
 
 
+def cpio(build: Build, *options: str) -> bytes:
+    """What cpio says of the initramfs: of the archive with /usr, and then of the rest."""
+    script = 'zstd -dc "$0" | { cpio --quiet "$@" && cpio --quiet "$@"; }'
+    argv = ["sh", "-c", script, str(build.image("cpio")), *options]
+    return subprocess.run(argv, check=True, capture_output=True).stdout
+
+
 def archived(build: Build) -> dict[str, str]:
     """The lines of `cpio -tv` by name."""
-    unpacked = subprocess.run(
-        ["zstd", "-dc", build.image("cpio")], check=True, capture_output=True
-    ).stdout
-    listing = subprocess.run(
-        ["cpio", "--list", "--verbose", "--quiet"], input=unpacked, check=True, capture_output=True
-    ).stdout.decode()
+    listing = cpio(build, "--list", "--verbose").decode()
     found = (
         re.search(r"(?:\d{4}|\d\d:\d\d) (\S.*?)(?: -> .*)?$", line) for line in listing.splitlines()
     )
@@ -130,15 +133,7 @@ def archived(build: Build) -> dict[str, str]:
 
 
 def content(build: Build, name: str) -> bytes:
-    unpacked = subprocess.run(
-        ["zstd", "-dc", build.image("cpio")], check=True, capture_output=True
-    ).stdout
-    return subprocess.run(
-        ["cpio", "--extract", "--to-stdout", "--quiet", name],
-        input=unpacked,
-        check=True,
-        capture_output=True,
-    ).stdout
+    return cpio(build, "--extract", "--to-stdout", name)
 
 
 def test_what_is_in_out(place: Place) -> None:
@@ -183,6 +178,25 @@ def test_locked_takes_what_is_pinned_and_nothing_else(place: Place) -> None:
     place.board.with_suffix(".lock").unlink()
     with pytest.raises(FetchError, match="pins no linux-image-arm64"):
         place.build(locked=True)
+
+
+@pytest.mark.parametrize("compression", ["gz", "xz", "zst"])
+def test_a_packed_card_is_the_card_packed(place: Place, compression: str) -> None:
+    recipe, file = find(str(place.board))
+
+    def card(**how: object) -> Path:
+        wanted = recipe.model_copy(update={"image": (SdCard.model_validate(how),)})
+        image = build(wanted, place.out, lock=file.with_suffix(".lock")).image("sdcard")
+        assert image.with_name(f"{image.name}.map").exists()
+        return image
+
+    raw = card().read_bytes()
+    packed = card(compression=compression)
+    assert packed.name == f"sdcard.img.{compression}"
+    program = {"gz": "gzip", "xz": "xz", "zst": "zstd"}[compression]
+    assert subprocess.run([program, "-dc", packed], check=True, capture_output=True).stdout == raw
+    assert source.find(packed).size == len(raw)  # which checks the map against it
+    assert not (place.out / "sdcard.img").exists()
 
 
 def test_source_date_epoch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,9 @@ class SdCard(ImageFormat):
     data_size: int = Field(default=0, ge=0, le=1 << 20)
     """MiB of a partition that keeps what is laid over a squashfs; 0: there is none."""
 
+    compression: Literal["none", "gz", "xz", "zst"] = "none"
+    """How the image is packed once it is made, which `flash` unpacks; its holes cost nothing."""
+
     grow: bool = False
     """Whether the last partition grows to the end of the card when the board first boots."""
 

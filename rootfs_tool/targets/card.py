@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rootfs_tool import proc
+from rootfs_tool import compressed, proc
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.firmware import card as firmware
 from rootfs_tool.firmware import startup
@@ -66,18 +67,36 @@ def start(
 def _copy(image: Path, to: Path) -> Path:
     """A copy as large as an SD card can be in QEMU, which wants a power of two."""
     if not to.exists():
-        size = max(SMALLEST, 1 << (image.stat().st_size - 1).bit_length())
         new = to.with_name(f"{to.name}.new")
         try:
-            proc.run("cp", "--sparse=always", image, new)
+            _unpack(image, new)
             with new.open("r+b") as file:
-                file.truncate(size)
+                length = file.seek(0, os.SEEK_END)
+                file.truncate(max(SMALLEST, 1 << (length - 1).bit_length()))
             new.replace(to)
         except OSError as error:
             raise ConfigError(f"{to}: {error.strerror}") from None
         finally:
             new.unlink(missing_ok=True)
     return to
+
+
+def _unpack(image: Path, to: Path) -> None:
+    """A copy with holes for zeros, of an image that may be packed. Raises ConfigError."""
+    format = compressed.format_of(image)
+    if format is None:
+        proc.run("cp", "--sparse=always", image, to)
+        return
+    try:
+        with image.open("rb") as file, to.open("wb") as out:
+            for piece in compressed.unpacked(file, format):
+                if piece.count(0) == len(piece):
+                    out.seek(len(piece), os.SEEK_CUR)
+                else:
+                    out.write(piece)
+            out.truncate()
+    except compressed.Damaged as error:
+        raise ConfigError(f"{image} is damaged: {error}", hint="build again") from None
 
 
 def _from_boot(disk: Path, model: ModelName, to: Path) -> Start:
