@@ -1,0 +1,1 @@
+"""The TFTP server: one loop that many boards boot from at once."""
