@@ -25,7 +25,7 @@ LARGEST = 1 << 20  # bytes unpacked at a time
 HOLE = 16 << 20  # bytes of zeros in one member of a hole
 GZIP_LEVEL = 6
 XZ_LEVEL = 4  # 6 needs 94 MiB of memory (xz(1)), this 48
-ZSTD_LEVEL = 9  # as for an initramfs: see images/cpio.py
+ZSTD_LEVEL = 9  # as for an initramfs: see newc.py
 _GZIP = 16 + zlib.MAX_WBITS  # a window as large as it gets, and a gzip header (zlib.h)
 _ZSTD_BLOCK = struct.Struct("<HB")
 

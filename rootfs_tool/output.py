@@ -16,7 +16,7 @@ from rootfs_tool import manifest, store
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.manifest import Build, BuiltFile
 
-CHUNK = 4 << 20  # bytes compared at a time
+CHUNK = 1 << 17  # bytes compared at a time: more of them do not stay in the processor
 NEW = ".new"  # the directory in out/ where a build is made
 
 
@@ -45,12 +45,13 @@ class Output:
     def copy(self, source: Path, name: str) -> BuiltFile:
         """A copy of a file; the one that lies there from the build before, if it is the same."""
         to, old = self.reserve(name), self.out / name
+        size, digest = _measured(source)  # first, for it needs the interpreter least
         with suppress(OSError):  # there is none, or it can have no second name
             if _same(source, old):
                 to.hardlink_to(old)
         if not to.exists():
             shutil.copyfile(source, to)
-        return self.measure(name)
+        return BuiltFile(name=name, size=size, sha256=digest)
 
     def text(self, name: str, text: str) -> BuiltFile:
         self.reserve(name).write_text(text)
@@ -58,14 +59,8 @@ class Output:
 
     def measure(self, name: str) -> BuiltFile:
         """What has been written under that name."""
-        with (self.directory / name).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size:  # in one go, which leaves the interpreter to the other thread
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                    digest = hashlib.sha256(content)
-            else:
-                digest = hashlib.sha256()
-        return BuiltFile(name=name, size=size, sha256=digest.hexdigest())
+        size, digest = _measured(self.directory / name)
+        return BuiltFile(name=name, size=size, sha256=digest)
 
     def finish(self, build: Build) -> None:
         """Put the new build in the place of the old one.
@@ -81,6 +76,17 @@ class Output:
             (self.directory / name).replace(self.out / name)
         for name in old.difference(self.names):
             (self.out / name).unlink(missing_ok=True)
+
+
+def _measured(path: Path) -> tuple[int, str]:
+    """Its size in bytes and its sha256."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:  # which can't be mapped
+            return 0, hashlib.sha256().hexdigest()
+        # In one go, which leaves the interpreter to the other thread.
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return size, hashlib.sha256(content).hexdigest()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -28,7 +28,7 @@ MAKING = ".making-"  # what the names of directories start with that are no entr
 # These carry a checksum of their own, or are few of very many and looked at when they are used.
 UNCHECKED = (".xz", ".zst", ".gz", ".dtb")
 
-Kind = Literal["unpacked", "modules", "init"]
+Kind = Literal["unpacked", "modules", "init", "segments"]
 
 
 class Row(NamedTuple):
@@ -64,8 +64,11 @@ class Stored:
 
     def damaged(self, name: str) -> FetchError:
         """The error that says so; the entry is dropped, for it is made again when it is missing."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.drop()
         return FetchError(f"{self.path(name)} in the cache was damaged", hint="build again")
+
+    def drop(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def nodes(self) -> Iterator[tuple[str, Node]]:
         """Everything in it, as a tree takes it."""
@@ -170,10 +173,11 @@ def kept(
 
 
 @contextmanager
-def making(kind: Kind, digest: str) -> Iterator[Making]:
+def making(kind: Kind, digest: str, *, keep: int | None = None) -> Iterator[Making]:
     """Make the entry in the block; it is there, whole, when the block ends without an error.
 
-    Raises FetchError if the cache can't be written.
+    ``keep`` is how many entries of the kind may stay: the newest. Raises FetchError if the cache
+    can't be written.
     """
     shelf = paths.cache() / kind
     with unwritable(shelf):
@@ -190,8 +194,19 @@ def making(kind: Kind, digest: str) -> Iterator[Making]:
                 (directory / "index.json").write_text(json.dumps(table, separators=(",", ":")))
                 if not (shelf / digest).exists():
                     directory.rename(shelf / digest)
+                if keep is not None:
+                    with suppress(FileNotFoundError):  # a build that found one damaged dropped it
+                        _make_room(shelf / digest, keep)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_room(new: Path, keep: int) -> None:
+    """Drop the oldest entries, so that ``keep`` stay with the new one."""
+    others = [path for path in new.parent.iterdir() if path != new and path.name[0] != "."]
+    others.sort(key=lambda path: path.stat().st_mtime_ns)
+    for old in others[: max(0, len(others) + 1 - keep)]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -1,44 +1,12 @@
-"""Initramfs: a newc archive, written here because owners and devices need no root that way."""
+"""The [[image]] table of an initramfs, which the kernel unpacks into RAM."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import Literal
 
-import zstandard
-
-from rootfs_tool import events
-from rootfs_tool.errors import ConfigError
+from rootfs_tool import newc
 from rootfs_tool.images.base import Contents, ImageFormat
-from rootfs_tool.tree import (
-    CHUNK,
-    Device,
-    Directory,
-    File,
-    Node,
-    Symlink,
-    name_bytes,
-    pieces,
-    st_mode,
-)
-from rootfs_tool.tree import size as size_of
-
-HEADER = 110  # bytes of a record before its name
-TRAILER = "TRAILER!!!"
-LARGEST = (1 << 32) - 1  # bytes of one file: eight hexadecimal digits
-
-# Measured on a rootfs of 2 MB and on 43 MB of modules: above 9 the time doubles for each percent,
-# 19 takes 25 times as long for 12 %; 3 takes half as long and leaves a tenth more.
-ZSTD_LEVEL = 9
-# Jobs of a fixed size give the same bytes on any number of processors.
-ZSTD_JOB = 2 << 20
-GZIP_LEVEL = 6
-
-
-class Writable(Protocol):
-    def write(self, data: bytes, /) -> object: ...
 
 
 class Cpio(ImageFormat):
@@ -55,108 +23,4 @@ class Cpio(ImageFormat):
         return f"initramfs.cpio{ends[self.compression]}"
 
     def write(self, contents: Contents, out: Path, *, epoch: int) -> None:
-        nodes = []
-        for path, node in contents.initramfs.walk():
-            name = path.as_posix().lstrip("/") or "."
-            nodes.append((name, node, _size(name, node)))
-        _note_xattrs(nodes)
-        total = _length(TRAILER, 0) + sum(_length(name, size) for name, _, size in nodes)
-        with out.open("wb") as file, _compressed(file, self.compression, total) as to:
-            for block in _joined(_archive(nodes, epoch)):
-                to.write(block)
-
-
-def _note_xattrs(nodes: Iterable[tuple[str, Node, int]]) -> None:
-    for name, node, _ in nodes:
-        if isinstance(node, File | Directory) and node.xattrs:
-            events.note(f"an initramfs can't hold extended attributes, such as those of /{name}")
-            return
-
-
-@contextmanager
-def _compressed(file: IO[bytes], compression: str, total: int) -> Iterator[Writable]:
-    """Where to write ``total`` bytes so that ``file`` gets them compressed."""
-    match compression:
-        case "zstd":
-            how = zstandard.ZstdCompressionParameters.from_level(
-                ZSTD_LEVEL, source_size=total, threads=-1, job_size=ZSTD_JOB, write_checksum=True
-            )
-            zstd = zstandard.ZstdCompressor(compression_params=how)
-            with zstd.stream_writer(file, size=total, closefd=False) as writer:
-                yield writer
-        case "gzip":
-            import gzip
-
-            with gzip.GzipFile("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as writer:
-                yield writer
-        case _:
-            yield file
-
-
-def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in fewer pieces: a compressor is dear to call while other threads run."""
-    block = bytearray()
-    for piece in pieces:
-        block += piece
-        if len(block) >= CHUNK:
-            yield bytes(block)
-            block.clear()
-    yield bytes(block)
-
-
-def _archive(nodes: Iterable[tuple[str, Node, int]], epoch: int) -> Iterator[bytes]:
-    for inode, (name, node, size) in enumerate(nodes, start=1):
-        yield _header(name, node, size, inode=inode, epoch=epoch)
-        yield from _body(node, size)
-        yield bytes(-size % 4)
-    yield _header(TRAILER, None, 0, inode=0, epoch=0)
-
-
-def _length(name: str, size: int) -> int:
-    """Bytes of a record with its file's."""
-    return _padded(HEADER + len(name_bytes(name)) + 1) + _padded(size)
-
-
-def _header(name: str, node: Node | None, size: int, *, inode: int, epoch: int) -> bytes:
-    """A record of the "new ASCII" format, up to the file's bytes.
-
-    Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's sources.
-    """
-    encoded = name_bytes(name) + b"\0"
-    mode = st_mode(node) if node is not None else 0
-    uid, gid = (0, 0) if node is None or isinstance(node, Symlink) else (node.uid, node.gid)
-    major, minor = (node.major, node.minor) if isinstance(node, Device) else (0, 0)
-    # inode, mode, uid, gid, links, time, size, device (two), device node (two), name, checksum;
-    # two names of one inode with one link each are two files.
-    fields = (inode, mode, uid, gid, 1, epoch, size, 0, 0, major, minor, len(encoded), 0)
-    return (b"070701" + b"%08X" * len(fields) % fields + encoded).ljust(
-        _padded(HEADER + len(encoded)), b"\0"
-    )
-
-
-def _size(name: str, node: Node) -> int:
-    """Bytes that follow the header. Raises ConfigError if that can't be told or is too much."""
-    match node:
-        case File():
-            size = size_of(node)
-        case Symlink(to=to):
-            size = len(name_bytes(to))
-        case _:
-            size = 0
-    if size > LARGEST:
-        raise ConfigError(f"/{name} is larger than an initramfs can hold (4 GiB)")
-    return size
-
-
-def _body(node: Node, size: int) -> Iterator[bytes]:
-    match node:
-        case File():
-            yield from pieces(node, size)
-        case Symlink(to=to):
-            yield name_bytes(to)
-        case _:
-            pass
-
-
-def _padded(length: int) -> int:
-    return -(-length // 4) * 4
+        newc.write(contents.initramfs, out, epoch=epoch, compression=self.compression)

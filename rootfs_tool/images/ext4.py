@@ -12,7 +12,6 @@ from uuid import UUID
 
 from rootfs_tool import proc
 from rootfs_tool.errors import ConfigError
-from rootfs_tool.images import ext4fill
 from rootfs_tool.images.base import Contents, ImageFormat
 from rootfs_tool.images.ext4records import BLOCK, INODE
 from rootfs_tool.model import Field
@@ -96,6 +95,8 @@ def write(
         *(image, f"{size // 1024}k"),
         env={"MKE2FS_CONFIG": "/dev/null"},  # else this host's would have a say
     )
+    from rootfs_tool.images import ext4fill  # much to load for those who only read a board
+
     try:
         ext4fill.fill(tree, image, offset=offset, epoch=epoch)
     except ext4fill.Full:
