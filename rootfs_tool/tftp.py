@@ -25,17 +25,17 @@ for _name in ("tftpy", "tftpy.TftpServer", "tftpy.TftpStates", "tftpy.TftpContex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """``address`` and ``port`` are where it listens on this host; ``names`` is what it serves."""
+    """``address`` and ``port`` are where it listens on this host."""
 
     address: str
     port: int
-    names: Mapping[str, Path]
 
 
 @contextmanager
-def serve(files: Mapping[str, Path], address: str, port: int = 0) -> Iterator[Server]:
+def serve(files: Mapping[str, Path | bytes], address: str, port: int = 0) -> Iterator[Server]:
     """Serve ``files`` by name, read-only, until the block ends (RFC 1350, 2347, 2348, 2349).
 
+    Each is a file of this host or its content; a transfer sends what is there when it begins.
     ``port`` 0 is any free one. Raises ConfigError when the address is not ours or the port taken.
     """
     import tftpy  # not free to import, and only here
@@ -51,15 +51,22 @@ def serve(files: Mapping[str, Path], address: str, port: int = 0) -> Iterator[Se
             pass
         if failure:
             raise _explain(failure[0], address, port)
-        yield Server(address=address, port=engine.listenport, names=files)
+        yield Server(address=address, port=engine.listenport)
     finally:
         _stop(engine, thread)
 
 
-def _opener(files: Mapping[str, Path]) -> Any:
+def _opener(files: Mapping[str, Path | bytes]) -> Any:
+    """A file of its own for each transfer; tftpy locks it, so that it must be a real one."""
+
     def open_by_name(name: str, **_peer: object) -> IO[bytes] | None:
-        path = files.get(name.lstrip("/"))
-        return path.open("rb") if path is not None else None
+        file = files.get(name.lstrip("/"))
+        if isinstance(file, bytes):
+            content = tempfile.TemporaryFile()  # noqa: SIM115 # the transfer closes it
+            content.write(file)
+            content.seek(0)
+            return content
+        return file.open("rb") if file is not None else None
 
     return open_by_name
 

@@ -30,7 +30,7 @@ def fetch(bench: Bench, file: Path) -> str:
     said = ""
     for size in BLOCK_SIZES:
         seconds = PATIENCE + len(content) / SLOWEST
-        result = bench.shell.run(_line(bench, name, target, size, seconds), timeout=seconds + 10)
+        result = bench.shell.run(_line(bench, file, size, seconds), timeout=seconds + 10)
         if result.status == 0:
             return _same(result.text, target, content)
         said = result.text.strip()
@@ -45,13 +45,14 @@ def fetch(bench: Bench, file: Path) -> str:
     )
 
 
-def _line(bench: Bench, name: str, target: str, size: int, seconds: float) -> str:
+def _line(bench: Bench, file: Path, size: int, seconds: float) -> str:
     """Ask for room, fetch, and take the digest: one command, because every one costs its time.
 
     The file may be there from an earlier run: its room counts as free. A root in RAM that df does
     not know about says nothing, and tftp itself says so if that is full.
     """
-    kib = (bench.server.names[name].stat().st_size + 1023) // 1024
+    name, target = file.name, f"{TO}/{file.name}"
+    kib = (file.stat().st_size + 1023) // 1024
     where = f"{bench.host} {bench.server.port}"
     get = f"tftp -g -b {size} -l {quote(target)} -r {quote(name)} {where} 2>&1 >/dev/null"
     limited = f"timeout {seconds:.0f} {get}" if size > BLOCK_SIZES[-1] else get

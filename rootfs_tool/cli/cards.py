@@ -16,9 +16,10 @@ from rootfs_tool.flash.source import Source
 
 # bytes per second of a common card, for the time that is told before it is known
 WRITE, READ = 20e6, 80e6
+FETCH = 8e6  # the same for a board on Ethernet of 100 Mbit/s
 
 
-def plan(disk: Disk, source: Source) -> Iterator[str]:
+def plan(disk: Disk, source: Source, *, on_board: bool = False) -> Iterator[str]:
     """What is lost and what is written, for a person to say yes to."""
     facts = (str(disk), disk.serial and f"serial {disk.serial}", disk.transport)
     yield ", ".join(filter(None, (*facts, "removable" if disk.removable else "")))
@@ -26,10 +27,11 @@ def plan(disk: Disk, source: Source) -> Iterator[str]:
     for row in _rows(disk):
         yield f"    {row}"
     yield "  will get:"
-    seconds = source.data / WRITE + source.data / READ
+    seconds = source.data / (FETCH if on_board else WRITE) + source.data / READ
     where = f" (by {source.origin})" if source.origin else ""
     yield f"    {source.path}: {in_words(source.data)} of {in_words(source.size)}{where}"
-    yield f"    some {max(seconds, 1):.0f} s on a common card, reading it back included"
+    how = "over its network" if on_board else "on a common card"
+    yield f"    some {max(seconds, 1):.0f} s {how}, reading it back included"
 
 
 def _rows(disk: Disk) -> Iterator[str]:

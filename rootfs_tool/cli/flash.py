@@ -8,8 +8,10 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,11 +19,16 @@ from rootfs_tool.cli.cards import plan, show_list
 from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.errors import ConfigError, DeviceError
+from rootfs_tool.events import step
 from rootfs_tool.flash import refuse
 from rootfs_tool.flash.disk import Disk, cards, in_words, inspect
 from rootfs_tool.flash.source import Source, find
 from rootfs_tool.flash.write import Flashed, flash
 
+if TYPE_CHECKING:
+    from rootfs_tool.board import Board  # heavy, and not needed for a card of this host
+
+LOGIN = 60.0  # seconds until a board that is alive must have a shell
 DECLINED = 130  # as for a question that is left with Ctrl-C
 
 
@@ -40,6 +47,15 @@ DECLINED = 130  # as for a question that is left with Ctrl-C
     type=click.Path(readable=False, path_type=Path),
     help="Name it again, for a disk that is built in or larger than a card.",
 )
+@click.option("--console", metavar="URL", help="Have a board that runs do it, to its own card.")
+@click.option("--board", metavar="WHAT", help="With --console: what runs there, if not WHAT.")
+@click.option(
+    "--tftp-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="With --console: UDP port of the TFTP server; 0 is any free one.",
+)
 @out_option
 def command(
     what: str | None,
@@ -51,18 +67,36 @@ def command(
     resume: bool,
     eject: bool,
     really: Path | None,
+    console: str | None,
+    board: str | None,
+    tftp_port: int,
     out: Path,
 ) -> None:
     """Write the image of WHAT to the card DEVICE, and read all of it back.
 
     WHAT is a board, a recipe.toml, an out/, or an image file: as it is, or packed by gzip, xz,
     zstd or bzip2. DEVICE is the whole card, such as /dev/sdb; it may be left out if there is one.
+
+    With --console DEVICE is a disk of the board, which fetches the image over its network; it may
+    be left out if the board's profile names one.
     """
     if listing:
         show_list(as_json=as_json)
         return
     if what is None:
         raise click.UsageError("WHAT is missing: a board, a recipe.toml, an out/ or an image file")
+    if console is not None:
+        if changed_only or resume or eject or really is not None:
+            raise click.UsageError(
+                "--changed-only, --resume, --eject and --really are for a card of this host"
+            )
+        running = _running(what, board)
+        with progress():
+            source = find(_image(what, out))
+        _on_board(source, console, running, device, yes=yes, as_json=as_json, tftp_port=tftp_port)
+        return
+    if board is not None or tftp_port:
+        raise click.UsageError("--board and --tftp-port go with --console URL")
     disk = inspect(device) if device else _only_card(may_ask=not yes and sys.stdin.isatty())
     refuse.check(disk, really=really)
     if not yes and not sys.stdin.isatty():
@@ -73,13 +107,69 @@ def command(
     how = {"changed_only": changed_only, "resume": resume, "eject": eject}
     _check_permission(disk, source, {"yes": yes, **how}, really)
     click.echo("\n".join(plan(disk, source)), err=True)
-    if not yes and not click.confirm(f"Erase {disk.device}?", err=True):
-        click.echo("nothing was written", err=True)
-        sys.exit(DECLINED)
+    _ask(f"Erase {disk.device}?", yes)
     _check_unchanged(disk, needs=source.size, really=really)
     with progress():
         done = flash(source, disk.device, rdev=disk.rdev, name=str(disk), **how)
     _tell(disk, done, as_json)
+
+
+def _running(what: str, board: str | None) -> Board:
+    """The profile of what runs on the board: its console, network and disk."""
+    from rootfs_tool import recipe
+
+    if board is None and _is_image(what):
+        raise ConfigError(
+            f"{what} does not say which board is at the console",
+            hint="--board NAME, or the recipe.toml or out/ of what runs there now",
+        )
+    return recipe.find(board or what)[0].board
+
+
+def _on_board(
+    source: Source,
+    url: str,
+    running: Board,
+    device: Path | None,
+    *,
+    yes: bool,
+    as_json: bool,
+    tftp_port: int,
+) -> None:
+    from rootfs_tool.flash import board, boarddisk
+    from rootfs_tool.shell import Shell
+    from rootfs_tool.targets import Attached
+
+    name = str(device or (running.disk and f"/dev/{running.disk.device}") or "")
+    if not name:
+        raise ConfigError(f"DEVICE is missing: {running.name} has no [disk]")
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(f"nobody is there to say yes to the loss of {name}", hint="add --yes")
+    attached = Attached(console=url)
+    host = attached.host(running.network)
+    with ExitStack() as stack:
+        line = running.console
+        with progress(), step("log in"):
+            console = stack.enter_context(attached.boot(None, line))
+            shell = Shell.attach(console, line, timeout=LOGIN)
+            stack.callback(shell.leave)
+        disk = boarddisk.inspect(shell, name, needs=source.size)
+        click.echo("\n".join(plan(disk, source, on_board=True)), err=True)
+        _ask(f"Erase {disk.device} of the board?", yes)
+        now = boarddisk.inspect(shell, name, needs=source.size)
+        if now != disk:
+            raise _changed(now)
+        with progress():
+            done = board.flash(source, shell, disk, host, tftp_port=tftp_port)
+    _tell(disk, done, as_json)
+    if not as_json:
+        click.echo("restart the board to start from it", err=True)
+
+
+def _ask(question: str, yes: bool) -> None:
+    if not yes and not click.confirm(question, err=True):
+        click.echo("nothing was written", err=True)
+        sys.exit(DECLINED)
 
 
 def _only_card(*, may_ask: bool) -> Disk:
@@ -91,17 +181,20 @@ def _only_card(*, may_ask: bool) -> Disk:
     raise ConfigError(f"DEVICE is missing: {names}", hint="rootfs-tool flash --list shows more")
 
 
+def _is_image(what: str) -> bool:
+    return Path(what).is_file() and Path(what).suffix != ".toml"
+
+
 def _image(what: str, out: Path) -> Path:
     """The image file that WHAT is or has, built if need be."""
-    path = Path(what)
-    if path.is_file() and path.suffix != ".toml":
-        return path
+    if _is_image(what):
+        return Path(what)
     # here, for an image file needs none of what makes one
     from rootfs_tool import manifest, recipe
     from rootfs_tool.cli.subject import built, is_build
 
     if is_build(what):
-        return manifest.load(path).image("sdcard")
+        return manifest.load(Path(what)).image("sdcard")
     return built(what, *recipe.find(what), out).image("sdcard")
 
 
@@ -133,7 +226,11 @@ def _check_unchanged(disk: Disk, *, needs: int, really: Path | None) -> None:
     now = inspect(disk.path)
     refuse.check(now, needs=needs, really=really)
     if now != disk:
-        raise DeviceError(f"{now} has changed since it was shown", hint="look at it once more")
+        raise _changed(now)
+
+
+def _changed(now: Disk) -> DeviceError:
+    return DeviceError(f"{now} has changed since it was shown", hint="look at it once more")
 
 
 def _tell(disk: Disk, done: Flashed, as_json: bool) -> None:

@@ -76,14 +76,14 @@ def flash(
                 work.verify()
             with events.step("write the partition table"):
                 work.finish()
-        if work.state is not _State.UNTOUCHED and not card.reread_table():
+        if work.state is not State.UNTOUCHED and not card.reread_table():
             events.note(f"{name}: pull it out and put it in again to see its new partitions")
         if eject and not card.eject():
             events.note(f"{name} can be pulled out: all is written")
         return Flashed(written=work.written, same=work.same, read=work.read)
 
 
-class _State(StrEnum):
+class State(StrEnum):
     """What is at the front of the device."""
 
     UNTOUCHED = "nothing was written to {}"
@@ -99,7 +99,7 @@ class _Work:
     card: Device
     changed_only: bool
     resume: bool
-    state: _State = _State.UNTOUCHED
+    state: State = State.UNTOUCHED
     written: int = 0
     same: int = 0
     read: int = 0
@@ -154,7 +154,7 @@ class _Work:
 
     def _put(self, one: Filled, pool: Executor) -> Future[None]:
         start, end = one.piece.start, one.piece.end
-        if self.state is _State.UNTOUCHED:
+        if self.state is State.UNTOUCHED:
             self._clear()
         self._changed.add(start)
         self.written += end - start
@@ -164,7 +164,7 @@ class _Work:
 
     def _clear(self) -> None:
         """Leave no partition table, the one first that decides whether there are others."""
-        self.state = _State.CLEARING
+        self.state = State.CLEARING
         end, sector = self._head_end, self.card.sector
         self.card.zero(0, min(FIRST, end))
         self.card.flush()
@@ -174,7 +174,7 @@ class _Work:
         if self._there[:8] == b"EFI PART":
             self.card.zero(max(end, self.card.size - BACKUP * sector), self.card.size)
         self.card.flush()
-        self.state = _State.CLEARED
+        self.state = State.CLEARED
 
     @property
     def _head_end(self) -> int:
@@ -203,7 +203,7 @@ class _Work:
         if not self._changed and (self.changed_only or self.resume) and self._head_is_there():
             self.same += end
             return
-        if self.state is _State.UNTOUCHED:
+        if self.state is State.UNTOUCHED:
             self._clear()
         try:
             self.card.write(memoryview(self._head)[FIRST:], FIRST, end)
@@ -216,7 +216,7 @@ class _Work:
                     hint="try another card, and another reader",
                 )
         except BaseException:
-            self.state = _State.CLEARING
+            self.state = State.CLEARING
             with suppress(DeviceError):
                 self._clear()
             raise
@@ -238,7 +238,7 @@ def _said(work: _Work) -> Iterator[None]:
         raise
     except RootfsToolError as error:
         error.args = (f"{error}; {_left(work)}",)
-        if work.state is not _State.UNTOUCHED:
+        if work.state is not State.UNTOUCHED:
             error.hint = f"{error.hint}; --resume goes on where it differs"
         raise
 
