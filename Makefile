@@ -16,6 +16,7 @@ benchmark:
 	@sh .ci/setup test
 	.venv/bin/python -m benchmarks.help
 	.venv/bin/python -m benchmarks.build
+	.venv/bin/python -m benchmarks.initramfs
 	.venv/bin/python -m benchmarks.sdcard
 	.venv/bin/python -m benchmarks.flash
 	.venv/bin/python -m benchmarks.bringup
