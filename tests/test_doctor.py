@@ -39,10 +39,7 @@ def test_a_ready_host_passes_without_a_compiler(host: Path) -> None:
     ran = doctor(host)
     assert ran.status == 0, ran.said
     assert "aarch64-linux-gnu-gcc" in ran.stdout
-    assert (
-        "apt-get install -y --no-install-recommends squashfs-tools erofs-utils gcc-aarch64-linux-gnu"
-        in ran.stdout
-    )
+    assert " squashfs-tools erofs-utils gcc-aarch64-linux-gnu\n" in ran.stdout
 
 
 @pytest.mark.qemu

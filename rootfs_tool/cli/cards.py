@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,8 +31,16 @@ def plan(disk: Disk, source: Source, *, on_board: bool = False) -> Iterator[str]
     seconds = source.data / (FETCH if on_board else WRITE) + source.data / READ
     where = f" (by {source.origin})" if source.origin else ""
     yield f"    {source.path}: {in_words(source.data)} of {in_words(source.size)}{where}"
+    if source.format is None and not _starts(source.path):
+        yield "    note: it has neither a partition table nor a FAT; no board starts from that"
     how = "over its network" if on_board else "on a common card"
     yield f"    some {max(seconds, 1):.0f} s {how}, reading it back included"
+
+
+def _starts(image: Path) -> bool:
+    """Whether the first sector ends as those that a firmware looks for (0x55, 0xaa)."""
+    with image.open("rb") as file:
+        return file.read(512)[510:] == b"\x55\xaa"
 
 
 def _rows(disk: Disk) -> Iterator[str]:

@@ -42,12 +42,16 @@ class Volume:
         """What stands before a path in it: "2:" for partition 2, nothing for a whole image."""
         return f"{self.partition.number}:" if self.partition is not None else ""
 
-    @cached_property
-    def filesystem(self) -> Filesystem:
-        """Raises ConfigError if it can't be read."""
+    def check(self) -> None:
+        """Raise ConfigError if it holds no file system that is read here."""
         if not self.kind:
             where = f"partition {self.prefix[:-1]} of {self.image}" if self.prefix else self.image
             raise ConfigError(f"{where} holds no file system that is read here")
+
+    @cached_property
+    def filesystem(self) -> Filesystem:
+        """Raises ConfigError if it can't be read."""
+        self.check()
         return _reader(self.kind)(self.image, self.start)
 
     @cached_property
@@ -95,6 +99,7 @@ class Opened:
             named = found.group(1)
             for volume in self.volumes:
                 if named == volume.prefix[:-1]:
+                    volume.check()
                     return volume, found.group(2)
             for volume in readable:
                 with suppress(ConfigError):  # a damaged one has no label

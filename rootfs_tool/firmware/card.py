@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rootfs_tool import compressed
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.filesystem.base import Filesystem
 from rootfs_tool.filesystem.fat import Fat
@@ -34,8 +35,17 @@ def boot(image: Path) -> Fat:
 
     Raises ConfigError if there is none.
     """
-    table = partitions(image)
-    return Fat(image, table[0].start if table else 0)
+    if table := partitions(image):
+        return Fat(image, table[0].start)
+    try:
+        return Fat(image, 0)
+    except ConfigError:
+        if packed := compressed.format_of(image):
+            raise ConfigError(f"{image} is packed ({packed})", hint="unpack it first") from None
+        raise ConfigError(
+            f"{image} has neither a partition table nor a FAT: nothing starts from it",
+            hint="a flash that was cut short leaves a card so: flash --resume goes on",
+        ) from None
 
 
 def models_of(boot: Filesystem) -> tuple[PiModel, ...]:

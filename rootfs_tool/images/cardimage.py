@@ -62,11 +62,7 @@ def write(
     Sizes are in MiB, rounded up to 4; None is what is needed, and 0 is no data partition. Raises
     ConfigError naming what does not fit, and what it needs.
     """
-    if data_size and contents.root is not Root.OVERLAY:
-        raise ConfigError(
-            f'data-size is for root = "overlay", not for root = "{contents.root}"',
-            hint="leave out data-size",
-        )
+    _check_use(contents.root, root_size, data_size)
     spare = BOOT_SPARE if boot_size is None else 0
     size = _size("boot-size", boot_size, fat.needed(contents.boot, spare=spare))
     boot = Part(start=ALIGNMENT, size=size, label="boot", boot=True)
@@ -89,6 +85,17 @@ def write(
     written = [_Written(boot, Fat(out, boot.start).used()), *rest]
     pieces = _finish(out, [one.part for one in written], table)
     return cardmap.block_map(out, _used(written, pieces, out.stat().st_size))
+
+
+def _check_use(root: Root, root_size: int | None, data_size: int) -> None:
+    for key, idle, use in (
+        ("root-size", root_size is not None and root is Root.RAM, '"card" or "overlay"'),
+        ("data-size", data_size and root is not Root.OVERLAY, '"overlay"'),
+    ):
+        if idle:
+            raise ConfigError(
+                f'{key} is for root = {use}, not for root = "{root}"', hint=f"leave out {key}"
+            )
 
 
 def _rest(
@@ -154,7 +161,15 @@ def _size(key: str, said: int | None, needs: int) -> int:
 def _ext4(tree: Tree, out: Path, part: Part, epoch: int, id: UUID) -> _Written:
     with out.open("r+b") as file:
         file.truncate(part.start + part.size)
-    ext4.write(tree, out, offset=part.start, size=part.size, epoch=epoch, label=part.label, uuid=id)
+    ext4.write(
+        *(tree, out),
+        offset=part.start,
+        size=part.size,
+        epoch=epoch,
+        label=part.label,
+        uuid=id,
+        key="root-size",
+    )
     return _Written(part, Ext4(out, part.start).used())
 
 

@@ -73,13 +73,22 @@ def needed(tree: Tree) -> int:
 
 
 def write(
-    tree: Tree, image: Path, *, offset: int, size: int, epoch: int, label: str, uuid: UUID
+    tree: Tree,
+    image: Path,
+    *,
+    offset: int,
+    size: int,
+    epoch: int,
+    label: str,
+    uuid: UUID,
+    key: str = "size",
 ) -> None:
     """Write a file system of ``size`` bytes, ``offset`` bytes into the file ``image``.
 
     Both are multiples of 1 MiB, and there the file is as long and holds zeros. No other byte of it
     changes. ``epoch``, in seconds since 1970, is every time in it. It can grow, mounted, with
-    resize2fs(8). Raises ConfigError if the tree does not fit, MissingToolError without mke2fs.
+    resize2fs(8). ``key`` is what said the size. Raises ConfigError naming it if the tree does not
+    fit, MissingToolError without mke2fs.
     """
     if size < LEAST * MIB:
         raise ConfigError(f"an ext4 of {size // MIB} MiB is too small: {LEAST} are the least")
@@ -101,6 +110,6 @@ def write(
         ext4fill.fill(tree, image, offset=offset, epoch=epoch)
     except ext4fill.Full:
         raise ConfigError(
-            f"the rootfs does not fit into an ext4 of {size // MIB} MiB",
-            hint=f"{needed(tree) // MIB} MiB hold it and leave some room",
+            f"{key}: the rootfs does not fit into an ext4 of {size // MIB} MiB",
+            hint=f"{key} = {needed(tree) // MIB} holds it and leaves some room",
         ) from None

@@ -111,7 +111,8 @@ def _below_name(tile: Tile) -> Rectangle:
 
 
 def _inside(tile: Tile, part: Usage, at: Rectangle, index: int) -> Tile:
-    colour = tile.colour if tile.depth else index * 137 % 360  # the golden angle: all differ
+    # the golden angle: all differ; from blue, for red would say that something is wrong
+    colour = tile.colour if tile.depth else (210 + index * 137) % 360
     name = PurePosixPath(part.path).name or part.path
     return Tile(usage=part, name=name, at=at, colour=colour, depth=tile.depth + 1)
 

@@ -115,6 +115,13 @@ class Qemu(Target):
         holds = any(image.format == "sdcard" for image in build.images)
         if card is not None and not (self.card and holds):
             raise ConfigError("there is no card to keep", hint=NO_CARD)
+        if self.card == "sd" and card is not None and card.exists():
+            size = card.stat().st_size
+            if size & (size - 1):
+                raise ConfigError(
+                    f"{card} has {size:,} bytes, and the machine's slot takes a power of two alone",
+                    hint=f"truncate --size={1 << size.bit_length()} {card}",
+                )
         model = MODELS.get(self.machine)
         return started(build, card=bool(self.card and holds), model=model, kept=card)
 

@@ -132,6 +132,15 @@ def test_a_card_without_its_root_is_said_plainly(tmp_path: Path) -> None:
     assert caught.value.hint == "the first program said: /dev/vda2 did not appear within 1 s"
 
 
+def test_a_card_of_ones_own_must_be_a_power_of_two(tmp_path: Path) -> None:
+    out = built(tmp_path, '[[image]]\ntype = "sdcard"\n', board="raspberrypi3-qemu")
+    card = tmp_path / "card"
+    card.write_bytes(bytes(96 << 20))
+    ran = rootfs_tool("run", out, "--card", card)
+    assert ran.status == 2
+    assert f"truncate --size={128 << 20} {card}" in ran.stderr
+
+
 def checked(card: Path, number: int) -> None:
     """The file system of a partition is clean, as fsck would find it at the next start."""
     part = partitions(card)[number - 1]

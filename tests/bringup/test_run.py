@@ -79,7 +79,8 @@ def test_the_terminal_is_whole_again_after_qemu_was_killed(out: Path) -> None:
 def test_ctrl_c_is_the_board_s(out: Path) -> None:
     with on_a_terminal(out) as (running, terminal, _):
         until(terminal, b"# ")
-        os.write(terminal, b"echo slee''ping; sleep 1000\r")
+        # In a process of its own, which is in the foreground before it says so.
+        os.write(terminal, b"sh -c \"echo slee''ping; exec sleep 1000\"\r")
         until(terminal, b"\nsleeping")
         os.write(terminal, b"\x03")
         os.write(terminal, b"echo sta''tus $?\r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_a_single_file_system_needs_no_partition(tmp_path: Path) -> None:
         assert [one.kind for one in opened.volumes] == [kind]
         assert not opened.is_card
         assert text(tmp_path / kind, "etc/fstab") == (root / "etc" / "fstab").read_bytes()
+
+
+def test_a_partition_that_is_not_read_here(tmp_path: Path) -> None:
+    image = tmp_path / "card"
+    with image.open("wb") as file:
+        file.truncate(8 * cards.MIB)
+    sfdisk = ("sfdisk", "--quiet", "--no-tell-kernel", image)
+    subprocess.run(sfdisk, input=b"label: dos\ntype=8e\n", check=True)
+    for path in ("1:/", "1:/etc/fstab"):
+        assert said(image, path)[0] == (
+            f"partition 1 of {image} holds no file system that is read here"
+        )
+    assert said(image, "/etc/fstab")[0] == f"say which partition of {image} is meant"
 
 
 def test_what_is_no_image(tmp_path: Path) -> None:

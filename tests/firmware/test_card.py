@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,22 @@ def test_a_card_that_is_cut_short(tmp_path: Path) -> None:
             f"{START + 20 * MIB}"
         )
     ]
+
+
+def test_a_card_whose_flash_was_cut_short(tmp_path: Path) -> None:
+    """Its first MiB is zeros until all the rest has been written."""
+    image = card(tmp_path, pi3())
+    with image.open("r+b") as file:
+        file.write(bytes(MIB))
+    assert cards.check(image, PI3) == [
+        "the image has neither a partition table nor a FAT: nothing starts from it"
+    ]
+
+
+def test_a_card_that_is_packed(tmp_path: Path) -> None:
+    packed = tmp_path / "card.img.gz"
+    packed.write_bytes(gzip.compress(card(tmp_path, pi3()).read_bytes()[: 9 * MIB], 1))
+    assert cards.check(packed, PI3) == ["the image is packed (gz)"]
 
 
 def test_a_boot_partition_without_a_file_system(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from rootfs_tool import blockmap
 from rootfs_tool.blockmap import BlockMap, Kind, Range
 from rootfs_tool.flash import source, write
 from rootfs_tool.flash.write import Flashed
+from tests.loop import attached
 
+loop = attached
 MIB = 1 << 20
 SIGNATURE = b"\x55\xaa"  # the last two bytes of a first sector that has a partition table
 HEAD = MIB  # bytes that are cleared first
@@ -93,19 +94,6 @@ def flashed(
         resume=resume,
         direct=direct,
     )
-
-
-@contextmanager
-def loop(file: Path, *options: str) -> Iterator[Path]:
-    """A loop device on ``file`` until the block ends."""
-    argv = ["losetup", "--find", "--show", *options, str(file)]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True)
-    device = Path(done.stdout.strip())
-    assert re.fullmatch(r"/dev/loop\d+", str(device))
-    try:
-        yield device
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def compiled(directory: Path) -> Path:

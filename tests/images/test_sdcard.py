@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -232,6 +233,7 @@ def test_sizes_are_those_that_were_asked_for(contents: Contents, tmp_path: Path)
         ({"root-size": 15}, Root.CARD, "root-size is 15 MiB, but 16 MiB are needed"),
         ({"data-size": 4}, Root.OVERLAY, "data-size is 4 MiB, but 16 MiB are needed"),
         ({"data-size": 16}, Root.CARD, 'data-size is for root = "overlay"'),
+        ({"root-size": 64}, Root.RAM, 'root-size is for root = "card" or "overlay"'),
     ],
 )
 def test_what_does_not_fit(
@@ -239,3 +241,14 @@ def test_what_does_not_fit(
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
         card(**fields).write(but(contents, root), tmp_path / "x", epoch=EPOCH)
+
+
+def test_a_rootfs_that_does_not_fit_where_it_may_go(contents: Contents, tmp_path: Path) -> None:
+    rootfs = Tree()
+    rootfs.add("/large", File(content=bytes(30 * MIB)), origin="a")
+    large = Contents(rootfs=rootfs, initramfs=Tree(), boot=contents.boot, root=Root.CARD)
+    with pytest.raises(ConfigError, match="root-size: the rootfs does not fit") as caught:
+        card(root_size=20).write(large, tmp_path / "x", epoch=EPOCH)
+    said = re.match(r"root-size = (\d+) ", caught.value.hint or "")
+    assert said is not None
+    card(root_size=int(said[1])).write(large, tmp_path / "x", epoch=EPOCH)
