@@ -1,6 +1,6 @@
 # Two commands do all there is to set up: `make demo` and `make test`.
 .POSIX:
-.PHONY: demo test benchmark clean
+.PHONY: demo test benchmark fuzz clean
 
 demo:
 	@sh .ci/setup demo
@@ -20,6 +20,15 @@ benchmark:
 	.venv/bin/python -m benchmarks.sdcard
 	.venv/bin/python -m benchmarks.flash
 	.venv/bin/python -m benchmarks.bringup
+	.venv/bin/python -m benchmarks.tftp
+
+# What it finds is left in build/.
+SECONDS = 600
+fuzz:
+	@sh .ci/setup test
+	@mkdir -p build
+	.venv/bin/python -m pip install --quiet atheris
+	.venv/bin/python -m tests.tftpd.fuzz_transfers -artifact_prefix=build/ -max_total_time=$(SECONDS)
 
 clean:
 	rm -rf .venv build out dist

@@ -1,26 +1,18 @@
-"""The TFTP server, started and stopped by a with statement."""
+"""A few files by TFTP, served until a with statement ends."""
 
 from __future__ import annotations
 
 import errno
-import logging
-import socket
-import tempfile
-import threading
+import os
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 from rootfs_tool.errors import ConfigError
-
-RESEND = 1  # seconds without an answer until a block is sent again
-RETRIES = 15
-_START = 5.0  # seconds for the thread to bind its socket
-
-for _name in ("tftpy", "tftpy.TftpServer", "tftpy.TftpStates", "tftpy.TftpContext"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)  # its story is told by the checks
+from rootfs_tool.tftpd.base import Code, Files, Opened, Refused, Upload
+from rootfs_tool.tftpd.serving import serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,60 +25,51 @@ class Server:
 
 @contextmanager
 def serve(files: Mapping[str, Path | bytes], address: str, port: int = 0) -> Iterator[Server]:
-    """Serve ``files`` by name, read-only, until the block ends (RFC 1350, 2347, 2348, 2349).
+    """Serve ``files`` by name, read-only, until the block ends.
 
     Each is a file of this host or its content; a transfer sends what is there when it begins.
     ``port`` 0 is any free one. Raises ConfigError when the address is not ours or the port taken.
     """
-    import tftpy  # not free to import, and only here
-
-    with tempfile.TemporaryDirectory(prefix="rootfs-tool-tftp-") as nothing:
-        # it wants a directory, once; gone, it can't be left behind, whatever becomes of us
-        engine = tftpy.TftpServer(nothing, dyn_file_func=_opener(files))
-    failure: list[OSError] = []
-    thread = threading.Thread(target=_listen, args=(engine, address, port, failure))
-    thread.start()
-    try:
-        while thread.is_alive() and not engine.is_running.wait(_START / 100):
-            pass
-        if failure:
-            raise _explain(failure[0], address, port)
-        yield Server(address=address, port=engine.listenport)
-    finally:
-        _stop(engine, thread)
+    with ExitStack() as stack:
+        try:
+            bound, taken = stack.enter_context(serving(_Named(files), address, port))
+        except OSError as error:
+            raise _explain(error, address, port) from None
+        yield Server(address=bound, port=taken)
 
 
-def _opener(files: Mapping[str, Path | bytes]) -> Any:
-    """A file of its own for each transfer; tftpy locks it, so that it must be a real one."""
+class _Named(Files):
+    """The mapping, which may change while it is served."""
 
-    def open_by_name(name: str, **_peer: object) -> IO[bytes] | None:
-        file = files.get(name.lstrip("/"))
+    def __init__(self, files: Mapping[str, Path | bytes]) -> None:
+        self._files = files
+
+    def open(self, name: bytes, peer: str) -> Opened:
+        known = name.decode(errors="surrogateescape").lstrip("/")
+        file = self._files.get(known)
+        if file is None:
+            raise Refused(Code.NOT_FOUND, "file not found")
         if isinstance(file, bytes):
-            content = tempfile.TemporaryFile()  # noqa: SIM115 # the transfer closes it
-            content.write(file)
-            content.seek(0)
-            return content
-        return file.open("rb") if file is not None else None
+            return Opened(fd=_in_memory(file), size=len(file), name=known)
+        try:
+            fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refused(Code.ACCESS_VIOLATION, f"cannot open it: {error.strerror}") from None
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(fd)
+            raise Refused(Code.ACCESS_VIOLATION, "not a regular file")
+        return Opened(fd=fd, size=found.st_size, name=known)
 
-    return open_by_name
+    def create(self, name: bytes, peer: str, size: int | None) -> Upload:
+        raise Refused(Code.ACCESS_VIOLATION, "this server takes no files")
 
 
-def _listen(engine: Any, address: str, port: int, failure: list[OSError]) -> None:
-    try:
-        engine.listen(address, port, timeout=RESEND, retries=RETRIES)
-    except OSError as error:
-        failure.append(error)
-
-
-def _stop(engine: Any, thread: threading.Thread) -> None:
-    """End the select loop now rather than at its next time-out: a request for nothing wakes it."""
-    engine.stop(now=True)
-    if thread.is_alive():
-        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as bell:
-            bell.sendto(b"\0\1\0octet\0", (engine.listenip or "127.0.0.1", engine.listenport))
-    thread.join()
-    if engine.sock is not None:
-        engine.sock.close()  # tftpy leaves it open when bind() fails
+def _in_memory(content: bytes) -> int:
+    fd = os.memfd_create("tftp")
+    with open(fd, "wb", closefd=False) as file:
+        file.write(content)
+    return fd
 
 
 def _explain(error: OSError, address: str, port: int) -> ConfigError:

@@ -13,9 +13,6 @@ import pytest
 from rootfs_tool import tftp
 from rootfs_tool.errors import ConfigError
 
-# tftpy leaves the sockets of finished transfers to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
-
 
 @pytest.fixture
 def blob(tmp_path: Path) -> Path:

@@ -18,6 +18,7 @@ COMMANDS = {
     "flash": ("flash", "Write its image to a card, and check every byte of it."),
     "run": ("run", "Boot it in QEMU, your terminal on its console."),
     "bringup": ("bringup", "Boot it, log in, check it, run your programs on it."),
+    "tftp-serve": ("tftp_serve", "Serve a directory to boards by TFTP."),
     "image": ("image", "Look into an image: files, differences, sizes."),
     "doctor": ("doctor", "Is this host ready, and if not, what mends it?"),
 }

@@ -1,4 +1,4 @@
-"""What the engine is given and what it tells: files by name, limits, and what became of a transfer."""
+"""What the engine is given and what it tells: files by name, limits, what became of a request."""
 
 from __future__ import annotations
 
@@ -116,6 +116,40 @@ class Limits:
     """
 
     sessions: int = 2000
-    per_address: int = 1000
+    per_address: int = 1500
     patience: float = 25.0
     window: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A transfer that is under way; names and units are those of Event."""
+
+    peer: str
+    name: str
+    write: bool
+    size: int | None
+    sent: int
+    seconds: float
+    retransmissions: int
+    blksize: int
+    windowsize: int
+    note: str
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second since it began."""
+        return self.sent / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Since the server began: requests by what became of them, bytes both ways, packets again."""
+
+    begun: int = 0
+    ended: int = 0
+    failed: int = 0
+    refused: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    retransmissions: int = 0
