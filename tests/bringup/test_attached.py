@@ -38,6 +38,7 @@ def cable() -> Iterator[str]:
         ip("addr", "add", "198.51.100.1/24", "dev", name)
         ip("link", "set", name, "up")
         yield name
+        ip("link", "delete", name)  # the kernel takes its time over one in a namespace that goes
     finally:
         ip("netns", "delete", name)
 
