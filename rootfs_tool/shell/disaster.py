@@ -11,7 +11,7 @@ REBOOT = re.compile(
     rb"reboot: (?:Restarting system|System halted|Power down)|U-Boot (?:SPL )?20\d\d\.\d\d"
     rb"|Booting Linux on physical CPU"
 )
-FIRST = re.compile(rb"^init: (?!the disks)([^\r\n]+)", re.MULTILINE)  # of the init in an initramfs
+FIRST = re.compile(rb"^init: gave up: ([^\r\n]+)", re.MULTILINE)  # of the init in an initramfs
 LONGEST = 64  # bytes: no phrase above needs more to be recognised
 
 _PANIC_HINTS = {

@@ -103,7 +103,8 @@ class Wire:
 
     def _closed(self, error: ConsoleClosed) -> Exception:
         self.lost = True
-        if disaster.PANIC.search(self._tail.raw()):
+        # A machine that ends may take the last of its panic with it, but not the reason for it.
+        if any(one.search(self._tail.raw()) for one in (disaster.PANIC, disaster.FIRST)):
             return disaster.panic(self._tail.raw(), self.tail)
         return ConsoleClosed(str(error), tail=self.tail, hint=error.hint)
 
