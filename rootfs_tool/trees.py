@@ -96,10 +96,10 @@ def make_early(recipe: Recipe, fetched: Fetched) -> Tree:
     overlay = board.root is Root.OVERLAY
     data = board.disk.partition(DATA_PARTITION) if overlay and card and card.data_size else None
     last = DATA_PARTITION if data else ROOT_PARTITION
-    systems = (*(("squashfs", "overlay") if overlay else ()), *(("ext4",) if data else ()))
+    systems = ("squashfs", "overlay", *(("ext4",) if data else ())) if overlay else ("ext4",)
     how = Early(
         root=f"/dev/{board.disk.partition(ROOT_PARTITION)}",
-        modules=(*board.disk.modules, *(systems if overlay else ("ext4",))),
+        modules=(*board.disk.modules, *systems),
         wait=board.disk.wait,
         overlay=overlay,
         data=f"/dev/{data}" if data else None,

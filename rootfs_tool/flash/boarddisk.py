@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rootfs_tool.errors import ConfigError, DeviceError
+from rootfs_tool.flash import refuse
 from rootfs_tool.flash.block import SECTOR
 from rootfs_tool.flash.contents import Contents
 from rootfs_tool.flash.disk import Disk, Partition, in_words
@@ -160,12 +161,4 @@ def _reasons(disk: Disk, busy: str, needs: int) -> Iterator[DeviceError]:
         yield DeviceError(f"{called} is swapped on", hint=f"on the board: swapoff {off}")
     if "busy" in busy:
         yield DeviceError(f"{called} is in use, perhaps below an overlay that is /", hint=_IN_RAM)
-    if disk.readonly:
-        yield DeviceError(
-            f"{called} is read-only", hint="a card may have a switch for that at its side"
-        )
-    if disk.size < needs:
-        yield DeviceError(
-            f"{called} is too small: the image has {needs:,} bytes, it has {disk.size:,}",
-            hint="take a larger one",
-        )
+    yield from refuse.unfit(disk, called, needs)

@@ -41,17 +41,22 @@ def reasons(disk: Disk, *, needs: int = 0, really: Path | None = None) -> Iterat
         off = shlex.join(["swapoff", *disk.swaps])
         yield DeviceError(f"{disk} is swapped on ({_and(disk.swaps)})", hint=f"{as_root()}{off}")
     yield from _held(disk)
+    yield from unfit(disk, str(disk), needs)
+    yield from _unlikely(disk, really)
+    yield from _busy(disk)
+
+
+def unfit(disk: Disk, called: str, needs: int) -> Iterator[DeviceError]:
+    """What is against a disk of this host or of a board that nobody uses."""
     if disk.readonly:
         yield DeviceError(
-            f"{disk} is read-only", hint="a card may have a switch for that at its side"
+            f"{called} is read-only", hint="a card may have a switch for that at its side"
         )
     if disk.size < needs:
         yield DeviceError(
-            f"{disk} is too small: the image has {needs:,} bytes, it has {disk.size:,}",
+            f"{called} is too small: the image has {needs:,} bytes, it has {disk.size:,}",
             hint="take a larger one",
         )
-    yield from _unlikely(disk, really)
-    yield from _busy(disk)
 
 
 _NEVER = "it is never written; rootfs-tool flash --list shows the cards of this host"

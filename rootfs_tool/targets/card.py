@@ -43,25 +43,17 @@ def start(
     """
     with tempfile.TemporaryDirectory(prefix="rootfs-tool-") as directory:
         here = Path(directory)
-        if not card:
-            yield Start(
-                kernel=build.path(build.kernel),
-                cmdline=build.cmdline,
-                initramfs=build.image("cpio"),
-                device_tree=None if build.device_tree is None else build.path(build.device_tree),
-            )
-            return
-        disk = _copy(build.image("sdcard"), kept or here / "card.img")
-        if model is not None:
+        disk = _copy(build.image("sdcard"), kept or here / "card.img") if card else None
+        if disk is not None and model is not None:
             yield _from_boot(disk, model, here)
-        else:
-            yield Start(
-                kernel=build.path(build.kernel),
-                cmdline=build.cmdline,
-                initramfs=build.image("cpio"),
-                device_tree=None,
-                card=disk,
-            )
+            return
+        yield Start(
+            kernel=build.path(build.kernel),
+            cmdline=build.cmdline,
+            initramfs=build.image("cpio"),
+            device_tree=None if build.device_tree is None else build.path(build.device_tree),
+            card=disk,
+        )
 
 
 def _copy(image: Path, to: Path) -> Path:

@@ -128,7 +128,7 @@ class Engine:
         try:
             for _ in range(ALONE):
                 feed(receive())
-        except Exception as error:
+        except Exception as error:  # the only client's trouble is its own too
             self._stopped(session, error)
             return False
         return True
@@ -157,7 +157,7 @@ class Engine:
     def _feed(self, session: Session, steps: Steps, got: bytes | None) -> None:
         try:
             steps.send(got)
-        except Exception as error:
+        except Exception as error:  # whatever a timer or packet set off ends one transfer
             self._stopped(session, error)
 
     def _listen(self, door: Door) -> None:
@@ -173,7 +173,7 @@ class Engine:
                 continue
             try:
                 self._arrived(door, arrival)
-            except Exception:
+            except Exception:  # the next datagram is somebody else's
                 log.debug("%s", text(arrival.peer), exc_info=True)
 
     def _arrived(self, door: Door, arrival: Arrival) -> None:
@@ -207,7 +207,7 @@ class Engine:
             name = printable(request.name.decode("utf-8", "surrogateescape"))
             self._ledger.make_room(host(arrival.peer))
             session, steps = self._opener.open(door, arrival, request, name, key)
-        except Exception as error:
+        except Exception as error:  # any trouble is an answer to this client
             self._refuse(door, arrival, name, error)
             return
         old = self._ledger.asked(key)

@@ -93,7 +93,7 @@ class Ledger:
     def _hear(self, event: Event) -> None:
         try:
             self._listener(event)
-        except Exception:
+        except Exception:  # a log that can't be written stops no board
             log.exception("the listener")
 
 
