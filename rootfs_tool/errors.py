@@ -10,6 +10,8 @@
     + ConsoleTimeout
     + ConsoleClosed
     + KernelPanic
+    + Rebooted              it went down or started anew in the middle of something
+    + Hung                  nothing that is typed or sent wakes it
 
 A failed check is a result, not an error: a run with failed checks exits 1. Anything else that
 escapes is a bug in rootfs-tool and shows its traceback (exit 70); an interrupt exits 130.
@@ -75,3 +77,9 @@ class ConsoleClosed(ConsoleError): ...
 
 
 class KernelPanic(ConsoleError): ...
+
+
+class Rebooted(ConsoleError): ...
+
+
+class Hung(ConsoleError): ...

@@ -42,4 +42,15 @@ class Console(Protocol):
         """Send all of ``data``. Raises ConsoleClosed, or ConsoleTimeout when the line is stuck."""
         ...
 
+    def send_break(self) -> None:
+        """Hold the line low longer than any character: a break, which Linux takes for SysRq.
+
+        Raises ConsoleError where what carries the stream knows no such thing.
+        """
+        ...
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        """Go on at this many bits per second; False where the stream has no rate to change."""
+        ...
+
     def close(self) -> None: ...

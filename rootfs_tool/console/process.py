@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rootfs_tool import proc
 from rootfs_tool.console import descriptor
-from rootfs_tool.errors import ConsoleClosed
+from rootfs_tool.errors import ConsoleClosed, ConsoleError
 
 
 class ProcessConsole:
@@ -36,6 +36,12 @@ class ProcessConsole:
     def write(self, data: bytes) -> None:
         self._check_open()
         descriptor.write(self._descriptor, data, self._name)
+
+    def send_break(self) -> None:
+        raise ConsoleError(f"{self._name} takes no break", hint="a serial line would")
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        return False
 
     def close(self) -> None:
         """End the program and everything that it started on the terminal."""

@@ -14,6 +14,7 @@ from rootfs_tool.console import descriptor
 from rootfs_tool.console.base import Console, Line
 from rootfs_tool.errors import ConfigError, ConsoleClosed, ConsoleError
 
+BREAK = 0.25  # seconds: a character of 50 baud takes 0.2
 _STEP = 0.02  # seconds; changing it on an open RFC 2217 port sets the whole line up again
 _PORTS = ("serial/by-id/*", "ttyUSB*", "ttyACM*")
 
@@ -33,6 +34,15 @@ class DescriptorConsole:
     def write(self, data: bytes) -> None:
         self._check_open()
         descriptor.write(self._descriptor, data, self._name)
+
+    def send_break(self) -> None:
+        self._check_open()
+        self._port.send_break(BREAK)
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        self._check_open()
+        self._port.baudrate = baudrate
+        return True
 
     def close(self) -> None:
         self._port.close()
@@ -63,6 +73,13 @@ class BufferedConsole:
             self._port.write(data)
         except (serial.SerialException, OSError) as error:
             raise ConsoleClosed(f"{self._name} has closed ({error})") from None
+
+    def send_break(self) -> None:
+        self._port.send_break(BREAK)
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        self._port.baudrate = baudrate
+        return True
 
     def close(self) -> None:
         self._port.close()

@@ -38,6 +38,12 @@ class Transcript:
     def write(self, data: bytes) -> None:
         self._console.write(data)
 
+    def send_break(self) -> None:
+        self._console.send_break()
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        return self._console.set_baudrate(baudrate)
+
     def close(self) -> None:
         self._console.close()
 

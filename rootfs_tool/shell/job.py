@@ -133,6 +133,6 @@ class Job:
     def _hopeless(self) -> ConsoleError:
         return ConsoleError(
             f"no undamaged copy came through for `{self._command}`",
-            tail=self._wire.tail,
+            tail=self._wire.stream.tail,
             hint="the line loses or changes bytes: a lower baudrate, a shorter or better cable?",
         )

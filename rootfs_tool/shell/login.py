@@ -10,7 +10,7 @@ from typing import Literal
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConsoleError, ConsoleTimeout
 from rootfs_tool.shell import kernellog
-from rootfs_tool.shell.wire import Wire
+from rootfs_tool.shell.stream import Stream
 
 PASSWORD = "ROOTFS_TOOL_PASSWORD"  # the environment variable that holds it
 
@@ -43,16 +43,16 @@ _SIGHTS: dict[Sight, re.Pattern[bytes]] = {
 _GATHER = 0.01
 
 
-def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
+def await_prompt(stream: Stream, line: Line, deadline: float) -> None:
     """Return when a shell's prompt waits for a command, logging in on the way.
 
     Raises ConsoleTimeout at ``deadline`` (a time.monotonic()), and ConsoleError at U-Boot's
     prompt or when the login is refused.
     """
-    approach = _Approach(wire, line)
+    approach = _Approach(stream, line)
     end, changed = b"", (begun := time.monotonic())
     while (now := time.monotonic()) < deadline:
-        if (ahead := screen(wire)) != end:
+        if (ahead := screen(stream)) != end:
             end, changed = ahead, now
         seen = sight(end)
         if seen == "prompt" and (end.endswith(_ASKS_CURSOR) or now - changed >= QUIET):
@@ -60,18 +60,18 @@ def await_prompt(wire: Wire, line: Line, deadline: float) -> None:
         if now - changed >= approach.pause(seen):
             approach.act(seen)
             changed = time.monotonic()
-        if wire.receive(min(QUIET, deadline - now)):
+        if stream.receive(min(QUIET, deadline - now)):
             approach.silent = False
             time.sleep(_GATHER)
-    raise _no_prompt(wire, approach.silent, deadline - begun)
+    raise _no_prompt(stream, approach.silent, deadline - begun)
 
 
 class _Approach:
     """What to do about each thing that a console can show, and how often it was done."""
 
-    def __init__(self, wire: Wire, line: Line) -> None:
+    def __init__(self, stream: Stream, line: Line) -> None:
         self.silent = True
-        self._wire = wire
+        self._stream = stream
         self._line = line
         self._knocks = self._passwords = 0
 
@@ -93,14 +93,14 @@ class _Approach:
             case "password":
                 self._check_refused()
                 self._passwords += 1
-                self._send(_password(self._wire, self._line) + _RETURN)
+                self._send(_password(self._stream, self._line) + _RETURN)
             case "agent":  # of a run that was killed: it leaves, one way or the other
                 self._knocks += 1
                 self._send(_INTERRUPT if self._knocks % 2 else b"\n7 0 leave\n")
             case "u-boot":
                 raise ConsoleError(
                     "the console is at U-Boot's prompt, not at a Linux shell's",
-                    tail=self._wire.tail,
+                    tail=self._stream.tail,
                     hint="boot Linux from there (`boot`), or power-cycle the board",
                 )
             case "more":
@@ -113,22 +113,22 @@ class _Approach:
                 self._send(_INTERRUPT if self.silent and self._knocks % 2 else _RETURN)
 
     def _send(self, data: bytes) -> None:
-        self._wire.forget()
-        self._wire.write(data)
+        self._stream.forget()
+        self._stream.write(data)
 
     def _check_refused(self) -> None:
-        said = self._wire.unread
+        said = self._stream.held
         if self._passwords and (b"ncorrect" in said or self._passwords > 2):
             raise ConsoleError(
                 f"the board refused the login of {self._line.user}",
-                tail=self._wire.tail,
+                tail=self._stream.tail,
                 hint=f"is {PASSWORD} right, and may {self._line.user} log in on this console?",
             )
 
 
-def screen(wire: Wire) -> bytes:
+def screen(stream: Stream) -> bytes:
     """The end of what came, without the kernel's messages in it."""
-    return _HALF_MESSAGE.sub(b"", kernellog.strip(wire.unread[-4096:])[0])[-400:]
+    return _HALF_MESSAGE.sub(b"", kernellog.strip(bytes(stream.held[-4096:]))[0])[-400:]
 
 
 def sight(end: bytes) -> Sight | None:
@@ -140,19 +140,19 @@ def sight(end: bytes) -> Sight | None:
     return None
 
 
-def _password(wire: Wire, line: Line) -> bytes:
+def _password(stream: Stream, line: Line) -> bytes:
     """It is never in an error, a log or the transcript."""
     password = os.environ.get(PASSWORD)
     if password is None:
         raise ConsoleError(
             f"the board asks for the password of {line.user}",
-            tail=wire.tail,
+            tail=stream.tail,
             hint=f"put it in the environment variable {PASSWORD}",
         )
     return password.encode()
 
 
-def _no_prompt(wire: Wire, silent: bool, seconds: float) -> ConsoleTimeout:
+def _no_prompt(stream: Stream, silent: bool, seconds: float) -> ConsoleTimeout:
     if silent:
         return ConsoleTimeout(
             f"not a byte came from the board within {seconds:.0f} s",
@@ -160,6 +160,6 @@ def _no_prompt(wire: Wire, silent: bool, seconds: float) -> ConsoleTimeout:
         )
     return ConsoleTimeout(
         f"no shell prompt came on the console within {seconds:.0f} s",
-        tail=wire.tail,
+        tail=stream.tail,
         hint="the last lines show how far the board came; is its baudrate the profile's?",
     )

@@ -14,6 +14,7 @@ from rootfs_tool.errors import ConfigError, ConsoleError
 from rootfs_tool.shell.job import Job
 from rootfs_tool.shell.login import await_prompt
 from rootfs_tool.shell.start import start
+from rootfs_tool.shell.stream import Stream
 from rootfs_tool.shell.wire import Wire
 
 LONGEST_COMMAND = 65536  # bytes; one argument of a program may have twice that (execve(2))
@@ -50,9 +51,9 @@ class Shell:
         with the agent of a run that was killed. Raises ConsoleError, and KernelPanic at once.
         """
         deadline = time.monotonic() + timeout
-        wire = Wire(console, secrets.token_hex(3))
+        wire = Wire(Stream(console), secrets.token_hex(3))
         for _ in range(_STARTS):
-            await_prompt(wire, line, deadline)
+            await_prompt(wire.stream, line, deadline)
             if ready := start(wire, deadline):
                 _, digest_tool, directory = ready.fields
                 shell = cls(wire, directory)
@@ -64,7 +65,7 @@ class Shell:
             wire.write(b"\x03")
         raise ConsoleError(
             "the shell on the board cannot run rootfs-tool's agent",
-            tail=wire.tail,
+            tail=wire.stream.tail,
             hint="it needs the applets cat, dd, rm, stty, tail, and md5sum or cksum",
         )
 
@@ -129,5 +130,5 @@ class Shell:
                     self._wire.write(b"\x03")
                 else:
                     self._wire.send(self._wire.number(), goodbye)
-                if self._wire.lost or self._wire.wait(0, 1.0):
+                if self._wire.stream.lost or self._wire.wait(0, 1.0):
                     return

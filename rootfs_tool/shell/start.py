@@ -68,13 +68,13 @@ def start(wire: Wire, deadline: float) -> Answer | None:
             size = max(_SMALLEST, size // 4)
         sent = offset
         wire.write(f"{_line(offset, text[offset : offset + size])}\n".encode())
-    wire.suspicion = None  # the boot is over: what a kernel says from here on is news
+    wire.stream.suspicion = None  # the boot is over: what a kernel says from here on is news
     return _came(wire, deadline, lambda: wire.wait(0, QUIET))
 
 
 def _asked(wire: Wire) -> str | None:
     """How much of the agent the board says it has."""
-    found = _READY.findall(kernellog.strip(wire.unread)[0])
+    found = _READY.findall(kernellog.strip(bytes(wire.stream.held))[0])
     return found[-1].decode() if found else None
 
 
@@ -92,7 +92,7 @@ def _came(wire: Wire, deadline: float, look: Callable[[], T | None]) -> T | None
     while now < until:
         if found := look():
             return found
-        if not wire.receive(QUIET) and sight(screen(wire)) in ("prompt", "more"):
+        if not wire.receive(QUIET) and sight(screen(wire.stream)) in ("prompt", "more"):
             return None
         now = time.monotonic()
         if now >= nudge:

@@ -6,14 +6,12 @@ import base64
 import binascii
 import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
-from rootfs_tool.console.base import Console
-from rootfs_tool.console.tail import Tail
-from rootfs_tool.errors import ConsoleClosed, ConsoleTimeout
-from rootfs_tool.shell import disaster, kernellog
+from rootfs_tool.errors import ConsoleTimeout
+from rootfs_tool.shell import kernellog
 from rootfs_tool.shell.digest import agrees
+from rootfs_tool.shell.stream import Stream
 
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
@@ -38,24 +36,17 @@ class _Opening:
 
 
 class Wire:
-    def __init__(self, console: Console, mark: str) -> None:
+    def __init__(self, stream: Stream, mark: str) -> None:
         """``mark`` is the word that the agent's answers carry."""
+        self.stream = stream
         self.mark = mark
         self.kernel_log: list[bytes] = []
-        self.lost = False
-        """Whether the board has gone: closed, panicked, restarted or silent."""
-
-        self.suspicion: str | None = None
-        """What a board says when it goes down, seen, and no answer from the agent since."""
-
         self.damaged = False
         """Whether the last request, or what answers it, did not pass the line whole."""
 
-        self._console = console
-        self._tail = Tail()
         self._number = self._awaited = 0
-        self._held = bytearray()
-        self._scanned = self._watched = self._given_up = 0
+        self._held = stream.held
+        self._scanned = self._given_up = 0
         self._opening: _Opening | None = None
         self._settled = SETTLED
         self._answers: dict[int, Answer] = {}
@@ -65,71 +56,26 @@ class Wire:
 
     # -- bytes ---------------------------------------------------------------------------------
 
-    @property
-    def tail(self) -> str:
-        """The last twenty lines that the board sent."""
-        return self._tail.text()
-
-    @property
-    def unread(self) -> bytes:
-        """What has come and is no answer."""
-        return bytes(self._held)
-
     def write(self, data: bytes) -> None:
-        self._console.write(data)
+        self.stream.write(data)
 
     def forget(self) -> None:
         """Drop what is unread, and answers that nobody waited for."""
-        self._held.clear()
+        self.stream.forget()
         self._answers.clear()
-        self._scanned = self._watched = self._given_up = 0
+        self._scanned = self._given_up = 0
         self._opening = None
 
     def receive(self, timeout: float) -> bool:
         """Take in what comes within ``timeout`` seconds; False when nothing does.
 
-        Raises ConsoleClosed with the last lines, and KernelPanic when that is what they say.
+        Raises what Stream.read and Stream.watch raise.
         """
-        try:
-            data = self._console.read(max(0.0, timeout))
-        except ConsoleClosed as error:
-            raise self._closed(error) from None
-        if data:
-            self._tail.add(data)
-            self._held += data
-            self._take_answers()
-            self._watch()
-        return bool(data)
-
-    def _closed(self, error: ConsoleClosed) -> Exception:
-        self.lost = True
-        # A machine that ends may take the last of its panic with it, but not the reason for it.
-        if any(one.search(self._tail.raw()) for one in (disaster.PANIC, disaster.FIRST)):
-            return disaster.panic(self._tail.raw(), self.tail)
-        return ConsoleClosed(str(error), tail=self.tail, hint=error.hint)
-
-    def _watch(self) -> None:
-        """Look for the last words of a kernel in what is not the body of an answer."""
-        start = max(0, self._watched - disaster.LONGEST)
-        self._watched = len(self._held)
-        in_body = self._opening.end if self._opening else len(self._held)
-        for phrase in (disaster.PANIC, disaster.REBOOT):
-            if found := phrase.search(self._held, start):
-                self.suspicion = found[0].decode(errors="replace")
-                if phrase is disaster.PANIC and found.start() < in_body:
-                    self.give_up()
-
-    def give_up(self) -> None:
-        """Raise the error for what we suspect, when the rest of its lines are here."""
-        self.lost = True
-        phrase, self.suspicion = self.suspicion or "", None
-        until = time.monotonic() + 2
-        with suppress(ConsoleClosed):
-            while time.monotonic() < until and (data := self._console.read(0.2)):
-                self._tail.add(data)
-        if disaster.PANIC.match(phrase.encode()):
-            raise disaster.panic(self._tail.raw(), self.tail)
-        raise disaster.rebooted(phrase, self.tail)
+        if not self.stream.read(timeout):
+            return False
+        self._take_answers()
+        self.stream.watch(self._opening.end if self._opening else None)
+        return True
 
     # -- answers -------------------------------------------------------------------------------
 
@@ -167,8 +113,8 @@ class Wire:
         return letter == "N" or number != b"%d" % self._awaited
 
     def _file(self, letter: str, fields: str, body: bytes | None) -> None:
-        self.suspicion = None
-        self._watched = 0
+        self.stream.suspicion = None
+        self.stream.watched = 0
         if letter == "E":
             self._opening = None
         if letter == "N":
@@ -257,7 +203,7 @@ class Wire:
                     self.damaged = True
             elif self._opening is not None:
                 deadline = time.monotonic() + timeout
-            if wary and self.suspicion is not None:
+            if wary and self.stream.suspicion is not None:
                 return self._answers.pop(number, None)
         return self._answers.pop(number)
 
@@ -273,18 +219,18 @@ class Wire:
             self.send(number, text, line)
             if answer := self.wait(number, patience):
                 return answer
-            if self.suspicion is not None and not self.damaged:
-                self.give_up()
+            if self.stream.suspicion is not None and not self.damaged:
+                self.stream.give_up()
             if not self.damaged:
                 silences += 1
                 patience = min(4 * PATIENCE, 2 * patience)
             if silences == tries:
                 break
             self.write(b"\n")  # it ends a request that lost its own
-        self.lost = True
+        self.stream.lost = True
         raise ConsoleTimeout(
             "the shell on the board answers no more",
-            tail=self.tail,
+            tail=self.stream.tail,
             hint="it hangs, or something else has taken its console",
         )
 

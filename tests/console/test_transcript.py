@@ -24,6 +24,12 @@ class Pieces:
     def write(self, data: bytes) -> None:
         self.sent += data
 
+    def send_break(self) -> None:
+        self.sent += b"\0"
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        return False
+
     def close(self) -> None:
         self._pieces.clear()
 

@@ -27,6 +27,12 @@ class Relay:
     def write(self, data: bytes) -> None:
         self.console.write(data)
 
+    def send_break(self) -> None:
+        self.console.send_break()
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        return self.console.set_baudrate(baudrate)
+
     def close(self) -> None:
         self.console.close()
 
