@@ -10,7 +10,7 @@ demo:
 
 test:
 	@sh .ci/setup test
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile
 
 benchmark:
 	@sh .ci/setup test
@@ -21,6 +21,8 @@ benchmark:
 	.venv/bin/python -m benchmarks.flash
 	.venv/bin/python -m benchmarks.bringup
 	.venv/bin/python -m benchmarks.tftp
+	.venv/bin/python -m benchmarks.push
+	.venv/bin/python -m benchmarks.console
 
 # What it finds is left in build/.
 SECONDS = 600

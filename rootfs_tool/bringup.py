@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,8 @@ from rootfs_tool.errors import ConfigError, ConsoleError, ConsoleTimeout
 from rootfs_tool.events import Event, listening, step
 from rootfs_tool.network import Network
 from rootfs_tool.shell import Shell
+from rootfs_tool.shell.incident import Incident
+from rootfs_tool.shell.login import Allowed
 from rootfs_tool.targets.base import HostAddress
 
 Outcome = Literal["passed", "failed", "broken", "skipped"]
@@ -45,6 +47,11 @@ class Report:
     results: tuple[CheckResult, ...]
     logs: Mapping[str, str]
     timeline: tuple[Event, ...]
+    incidents: tuple[Incident, ...] = ()
+    """What went wrong on the board, and it went on, or not."""
+
+    kernel: tuple[str, ...] = ()
+    """What the kernel said between the login and the end."""
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +78,7 @@ class Bringup:
     checks: Sequence[Check]
     boot_timeout: float = 120.0
     tftp_port: int = 0
+    ask_password: Callable[[str], str] | None = None
 
 
 def bringup(wanted: Bringup, *, transcript: Path, keep: Callable[[Report], None]) -> Report:
@@ -81,8 +89,7 @@ def bringup(wanted: Bringup, *, transcript: Path, keep: Callable[[Report], None]
     failed checks are results.
     """
     started, clock = time.time(), time.monotonic()
-    results: list[CheckResult] = []
-    logs: dict[str, str] = {}
+    found = _Found()
     timeline: list[Event] = []
 
     def report() -> Report:
@@ -90,22 +97,44 @@ def bringup(wanted: Bringup, *, transcript: Path, keep: Callable[[Report], None]
             board=wanted.board,
             started=started,
             seconds=time.monotonic() - clock,
-            results=tuple(results),
-            logs=dict(logs),
+            results=tuple(found.results),
+            logs=dict(found.logs),
+            incidents=found.incidents,
+            kernel=found.kernel,
             timeline=tuple(event for event in timeline if event.kind != "output"),
         )
 
     try:
         with listening(timeline.append):
-            _ask_all(wanted, transcript, results, logs)
+            _ask_all(wanted, transcript, found)
     finally:
         keep(report())
     return report()
 
 
-def _ask_all(
-    wanted: Bringup, transcript: Path, results: list[CheckResult], logs: dict[str, str]
-) -> None:
+@dataclass(slots=True)
+class _Found:
+    """What is known so far."""
+
+    results: list[CheckResult] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
+    incidents: tuple[Incident, ...] = ()
+    kernel: tuple[str, ...] = ()
+
+    def hear(self, shell: Shell) -> None:
+        """Take in what the board's kernel has said. It may be gone by now."""
+        self.kernel = shell.kernel_log
+        try:
+            if not shell.lost:
+                self.kernel = shell.kernel_messages()
+        except ConsoleError:
+            pass
+        finally:
+            self.incidents = shell.incidents
+
+
+def _ask_all(wanted: Bringup, transcript: Path, found: _Found) -> None:
+    results = found.results
     start = time.monotonic()
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -121,12 +150,20 @@ def _ask_all(
             return
         results.append(_passed("boot and log in", start, f"shell on {wanted.line.device}"))
         bench = Bench(shell=shell, network=wanted.network, server=server, host=wanted.host.seen)
-        _checks(wanted.checks, bench, results, logs)
+        try:
+            _checks(wanted.checks, bench, results, found.logs)
+        finally:
+            found.hear(shell)
 
 
 def _attach(stack: ExitStack, console: Console, wanted: Bringup, transcript: Path) -> Shell:
     written = stack.enter_context(recorded(console, transcript))
-    shell = Shell.attach(written, wanted.line, timeout=wanted.boot_timeout)
+    shell = Shell.attach(
+        written,
+        wanted.line,
+        timeout=wanted.boot_timeout,
+        allowed=Allowed(ask_password=wanted.ask_password, boot=True),
+    )
     stack.callback(shell.leave)
     return shell
 

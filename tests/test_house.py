@@ -36,7 +36,9 @@ def test_layers_and_the_homes_of_libraries() -> None:
 
 
 def test_shell_scripts() -> None:
-    passes("shellcheck", ".ci/run", ".ci/setup", "rootfs_tool/shell/agent.sh")
+    scripts = [*CHECKOUT.glob("rootfs_tool/*/*.sh")]
+    assert len(scripts) == 3
+    passes("shellcheck", ".ci/run", ".ci/setup", *scripts)
 
 
 def test_the_examples_compile_without_a_warning(programs: Path) -> None:

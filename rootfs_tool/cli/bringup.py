@@ -17,6 +17,7 @@ import click
 from rootfs_tool import elf
 from rootfs_tool.bringup import Bringup, Report, bringup
 from rootfs_tool.checks import Check, Program, Spawn, of_network
+from rootfs_tool.cli.line import ask_password, attached
 from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.cli.subject import built, is_build, machine
@@ -95,7 +96,8 @@ def command(
             checks=checks,
             boot_timeout=boot_timeout,
             tftp_port=tftp_port,
-            **(_attached(recipe, console) if console else _machine(what, recipe, file, out)),
+            ask_password=ask_password(),
+            **_target(what, recipe, file, out, console),
         )
         directory = _directory(Path(what) if is_build(what) else out)
         report = bringup(
@@ -143,11 +145,17 @@ class Where(TypedDict):
     host: HostAddress
 
 
-def _attached(recipe: Recipe, url: str) -> Where:
-    attached = Attached(console=url)
+def _target(what: str, recipe: Recipe, file: Path, out: Path, url: str | None) -> Where:
+    """The board at ``url``; without one, the target that WHAT names first."""
+    targets = recipe.board.target
+    board = attached(targets if url else targets[:1], url)
+    return _attached(recipe, board) if board else _machine(what, recipe, file, out)
+
+
+def _attached(recipe: Recipe, board: Attached) -> Where:
     return Where(
-        boot=partial(attached.boot, None, recipe.board.console),
-        host=attached.host(recipe.board.network),
+        boot=partial(board.boot, None, recipe.board.console),
+        host=board.host(recipe.board.network),
     )
 
 

@@ -8,6 +8,7 @@ import importlib
 import logging
 import signal
 import sys
+import textwrap
 import traceback
 from types import FrameType
 from typing import Any
@@ -16,7 +17,7 @@ import click
 
 from rootfs_tool import __version__
 from rootfs_tool.cli import COMMANDS, help_text
-from rootfs_tool.errors import ConfigError, RootfsToolError
+from rootfs_tool.errors import ConfigError, ConsoleError, RootfsToolError
 from rootfs_tool.printable import printable
 
 INTERRUPTED = 130
@@ -99,6 +100,9 @@ def _say(error: RootfsToolError) -> None:
     click.echo(_plain(str(error)), err=True)
     if error.hint:
         click.echo(f" hint: {_plain(error.hint)}", err=True)
+    if isinstance(error, ConsoleError) and error.tail:
+        click.echo(" last lines of the board:", err=True)
+        click.echo(textwrap.indent(_plain(error.tail), "  "), err=True)
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Protocol
 
 from rootfs_tool.model import Field, Matching, Model
 
+BREAK = 0.25  # seconds that a break lasts: a character of 50 baud takes 0.2
+
 DeviceName = Annotated[
     str, Matching("[A-Za-z][A-Za-z0-9]{0,31}", "a device's name without /dev/, such as ttyAMA0")
 ]
@@ -22,6 +24,9 @@ class Line(Model):
 
     baudrate: int = Field(default=115200, ge=50, le=4_000_000)
     """Bits per second."""
+
+    flow_control: Literal["none", "xonxoff", "rtscts"] = "none"
+    """How one end stops the other: what the board's UART is set to and the cable has wires for."""
 
     login: Literal["shell", "getty"] = "shell"
     """What the console shows: a root shell at once, or a login prompt."""

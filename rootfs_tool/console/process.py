@@ -9,56 +9,40 @@ from contextlib import suppress
 from pathlib import Path
 
 from rootfs_tool import proc
-from rootfs_tool.console import descriptor
-from rootfs_tool.errors import ConsoleClosed, ConsoleError
+from rootfs_tool.console.descriptor import DescriptorConsole
+from rootfs_tool.errors import ConfigError
 
 
-class ProcessConsole:
+class ProcessConsole(DescriptorConsole):
     def __init__(self, command: str) -> None:
-        """Start ``command``, split as a shell would. Raises MissingToolError."""
-        argv = shlex.split(command)
+        """Start ``command``, split as a shell would. Raises ConfigError and MissingToolError."""
+        try:
+            argv = shlex.split(command)
+        except ValueError as error:
+            raise ConfigError(f"exec:{command}: {error}", hint="close the quotes") from None
         proc.which(argv[0])
-        self._name = f"process:{command}"
-        self._descriptor, terminal = os.openpty()
+        ours, terminal = os.openpty()
+        super().__init__(ours, f"exec:{command}", lambda: os.close(ours))
         try:
             self._child = proc.start_on_terminal(argv, terminal=terminal)
         except BaseException:
-            os.close(self._descriptor)
+            os.close(ours)
             raise
         finally:
             os.close(terminal)
-        os.set_blocking(self._descriptor, False)
-
-    def read(self, timeout: float) -> bytes:
-        self._check_open()
-        return descriptor.read(self._descriptor, timeout, self._name)
-
-    def write(self, data: bytes) -> None:
-        self._check_open()
-        descriptor.write(self._descriptor, data, self._name)
-
-    def send_break(self) -> None:
-        raise ConsoleError(f"{self._name} takes no break", hint="a serial line would")
-
-    def set_baudrate(self, baudrate: int) -> bool:
-        return False
+        os.set_blocking(ours, False)
 
     def close(self) -> None:
         """End the program and everything that it started on the terminal."""
         if self._descriptor < 0:
             return
-        os.close(self._descriptor)
-        self._descriptor = -1
+        super().close()
         with suppress(proc.TimeoutExpired):
             self._child.wait(0.2)  # a shell ends when its terminal does
         for process in _session(self._child.pid):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self._child.wait()
-
-    def _check_open(self) -> None:
-        if self._descriptor < 0:
-            raise ConsoleClosed(f"{self._name} is closed")
 
 
 def _session(leader: int) -> list[int]:

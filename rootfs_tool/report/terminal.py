@@ -33,7 +33,7 @@ def draw(report: Report) -> RenderableType:
             f"{result.seconds:.2f}",
             Text(result.message.partition("\n")[0]),
         )
-    return Group(table, *_programs(report), *_wrong(report))
+    return Group(table, *_programs(report), *_incidents(report), *_wrong(report))
 
 
 def _programs(report: Report) -> Iterator[RenderableType]:
@@ -42,6 +42,11 @@ def _programs(report: Report) -> Iterator[RenderableType]:
             yield from _block(f"{result.name}: output, {result.message}", result.output)
     for name, log in report.logs.items():
         yield from _block(f"{name}: log", log)
+
+
+def _incidents(report: Report) -> Iterator[RenderableType]:
+    for incident in report.incidents:
+        yield from _block(f"on the board: {incident.line}", "\n".join(incident.lines))
 
 
 def _wrong(report: Report) -> Iterator[RenderableType]:

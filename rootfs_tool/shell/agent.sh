@@ -2,27 +2,46 @@
 # The program that answers rootfs-tool on the board's console, in place of the shell's prompt.
 #
 # It runs in a shell of its own with job control, on a terminal that neither echoes nor changes
-# what is written to it. Beside the shell it needs dd, cat, rm, tail, stty, and md5sum or cksum.
-# The first line typed (start.py) sees to it that the terminal's settings are put back at the end,
-# and has set `mark`, a word that nothing else on this console knows.
+# what is written to it. Beside the shell it needs dd, cat, rm, tail and stty, and should have
+# md5sum, cksum or crc32. The first line typed (start.py) sees to it that the terminal's settings
+# are put back at the end, and has set `mark`, a word that nothing else on this console knows.
 #
-# Requests, one line each:    LENGTH ID VERB TEXT     LENGTH counts the characters of "ID VERB TEXT"
+# Requests, one line each:    ID VERB TEXT\:ID VERB TEXT      or with a third copy
 # Answers, never in an echo:  RS LETTER mark FIELDS|FIELDS
-# FIELDS come twice, so that a line with a kernel message in it, or a byte out of it, is not one.
+# What comes in equal copies has nothing lost, changed or put in. That costs no process, of which a
+# digest takes two; a command too long to be typed twice has one.
+# A line that says `exit` ends it: for a person who finds it here. Ctrl-C does not, because a line
+# that changes bytes can make one of anything.
 # Comments, blank lines and indentation are taken out before this is sent.
 
 printk=/proc/sys/kernel/printk
-level=          # of kernel messages on the console, when it is not down already
+level=          # of kernel messages on the console, while it is down
 last=0          # the request that started the newest command
 group=          # its process group
+fronted=0       # the newest request to run a script in the foreground
 long=           # a command too long for one line, as far as it has come
+
+tame() { stty -echo -opost "$flow" -tostop icanon icrnl -isig -iexten eof ^-; }
 
 answer() { printf '\n\036%s %s %s|%s\n' "$1" "$mark" "$2" "$2"; }
 
 # Kernel messages would land in the middle of an answer. The level goes up again when the host has
 # it all: on a serial line, what is written is not yet sent.
-hush() { [ -z "$level" ] || echo 1 >"$printk"; }
-unhush() { [ -z "$level" ] || echo "$level" >"$printk"; }
+hush() {
+    read -r now _ <"$printk"
+    if [ "$now" != 1 ]; then
+        level=$now
+        echo 1 >"$printk"
+    fi
+}
+unhush() {
+    if [ -s "$files.l" ]; then # from the end of a command, which may have set another
+        read -r level <"$files.l"
+        : >"$files.l"
+    fi
+    [ -z "$level" ] || echo "$level" >"$printk"
+    level=
+}
 
 # The digest of a file: the first two words of the tool's answer, or "-" when the file is empty.
 digest() {
@@ -32,6 +51,16 @@ digest() {
         set -- $($tool <"$1")
         digest=$1.$2
     fi
+}
+
+# Whether the long command is the one whose digest this is; if not, it has to come again.
+whole() {
+    # shellcheck disable=SC2046
+    set -- "$1" $(printf %s "$long" | $tool)
+    [ "$1" != "$2.$3" ] || return 0
+    long=
+    answer P "$id 0"
+    return 1
 }
 
 # send PROGRAM FILE FIELDS: an answer whose body PROGRAM prints, with its digest as the last field
@@ -45,30 +74,44 @@ send() {
     answer E "$3 $digest"
 }
 
+# What was typed, its escapes made bytes again.
+decode() {
+    command=$1
+    case $command in
+        *\\*)
+            command=$(printf '%b_' "$command")
+            command=${command%_}
+            ;;
+    esac
+}
+
 # A command from its start to its end, in the background: the loop below goes on listening.
 # A status that cannot be written down means that its output may not have fitted either. The output
 # goes along at once unless it is being watched: to be asked for it costs as much as a short command.
+# The sum holds the status once more: two copies of it may be changed in the same way.
 job() {
     sh -c "$command" </dev/null >"$out" 2>&1
     status=$?
     digest "$out"
-    echo "$status $digest" >"$out.s" || status=full
-    [ -e "$out" ] || status=full
+    fields="$status $((id * 256 + status)) $digest"
     hush
-    if [ -z "$watched" ] && [ "$digest" != - ] && [ "$status" != full ]; then
-        answer B "$id $status $digest"
+    [ -z "$level" ] || echo "$level" >"$files.l"
+    echo "$fields" >"$out.s" || status=full
+    [ -e "$out" ] || status=full
+    if [ "$status" = full ]; then
+        answer D "$id full 0 -"
+    elif [ -z "$watched" ] && [ "$digest" != - ]; then
+        answer B "$id $fields"
         cat "$out"
-        answer E "$id $status $digest"
+        answer E "$id $fields"
     else
-        answer D "$id $status $digest"
+        answer D "$id $fields"
     fi
 }
 
 start() {
     [ -z "$group" ] || wait "$group"
     unhush
-    read -r now _ <"$printk"
-    [ "$now" = 1 ] || level=$now
     last=$id
     [ ! -e "$out" ] || : >"$out" # its room is free at once; to remove it costs time, so
     started=$((started + 1))     # that is done now and then
@@ -78,13 +121,7 @@ start() {
         w*) watched=1 ;;
         *) watched= ;;
     esac
-    command=$1
-    case $command in
-        *\\*)
-            command=$(printf '%b_' "$command")
-            command=${command%_}
-            ;;
-    esac
+    decode "$1"
     job &
     group=$!
 }
@@ -99,17 +136,41 @@ once() {
     fi
 }
 
-# What became of the newest command: "STATUS DIGEST", or "running -".
+# The same for a script in the foreground, whose terminal this is until it ends.
+front() {
+    if [ "$id" -gt "$fronted" ]; then
+        fronted=$id
+        unhush
+        hush
+        decode "$long"
+        answer A "$id"
+        answer A "$id" # the script does not know what to say if that was lost
+        (eval "$command")
+        fronted_status=$?
+        tame
+    fi
+    answer F "$id $fronted_status"
+}
+
+# What became of the newest command: "STATUS SUM DIGEST", or "running 0 -".
 state() {
-    state='running -'
+    state='running 0 -'
+    # what it is to write its status with may have been killed by the command
+    if [ ! -s "$out.s" ] && { ! read -r _ _ now _ <"/proc/$group/stat" || [ "$now" = Z ]; }; then
+        [ ! -e /proc/self ] || state="137 $((last * 256 + 137)) -"
+    fi
     if [ -s "$out.s" ]; then read -r state <"$out.s"; fi
 }
 
-# chunk PROGRAM BLOCK,COUNT: that piece of the newest command's output, in blocks of 512 bytes
+# chunk PROGRAM BLOCK,COUNT[,err]: that piece of what the newest command wrote, in blocks of 512
 chunk() {
     state
-    dd if="$out" of="$part" bs=512 skip="${2%,*}" count="${2#*,}"
-    send "$1" "$part" "$id $last:${state%% *}"
+    count=${2#*,}
+    from=$out
+    [ "$count" = "${count%,*}" ] || from=$files.err
+    dd if="$from" of="$part" bs=512 skip="${2%%,*}" count="${count%,*}"
+    digest=${state#* }
+    send "$1" "$part" "$id $last:${state%% *}:${digest%% *}"
 }
 
 # A command that has ended may have left programs running: those stay.
@@ -124,32 +185,44 @@ started=0
 out=$files
 part=$files.part
 tool=none
-for try in cksum md5sum; do
+for try in crc32 cksum md5sum; do
     type $try >/dev/null && tool=$try
 done
 coder='cat'
 type base64 >/dev/null && coder='base64'
 
-trap : INT # Ctrl-C ends the read, and so the loop, and nothing is left behind
+tame
 answer R "0 $tool $dir"
-while IFS=' ' read -r length line; do
-    if [ -z "$length" ]; then # somebody asks whether anybody is there
-        answer R "0 $tool $dir"
-        continue
-    fi
-    if [ "${#line}" != "$length" ]; then
-        answer N 0
-        continue
-    fi
-    id=${line%% *}
-    verb=${line#* }
+while IFS= read -r line; do
+    request=${line%%'\:'*}
+    case $line in
+        '') # somebody asks whether anybody is there
+            answer R "0 $tool $dir"
+            continue
+            ;;
+        exit) break ;;
+        g) # got it all: short, for it is on the way of every command
+            unhush
+            continue
+            ;;
+        "$request\\:$request" | "$request\\:$request\\:$request") ;;
+        *)
+            answer N 0
+            continue
+            ;;
+    esac
+    id=${request%% *}
+    verb=${request#* }
     text=${verb#* }
     case $verb in
         'run '* | 'watch '*) once "$text" ;;
-        long | watchlong) once "$long" ;;
+        'long '* | 'wlong '*) ! whole "$text" || once "$long" ;;
+        'front '*) ! whole "$text" || front ;;
         'part '*) # of a long command: OFFSET,LENGTH; the text follows a colon in the next line
             piece=$(dd bs=4096 count=1)
             piece=${piece#:}
+            half=${piece%%'\:'*} # on a bad line it comes twice, as requests do
+            [ "$piece" != "$half\\:$half" ] || piece=$half
             if [ "${#piece}" = "${text#*,}" ]; then
                 [ "${text%,*}" != 0 ] || long=
                 [ "${#long}" != "${text%,*}" ] || long=$long$piece
@@ -167,7 +240,6 @@ while IFS=' ' read -r length line; do
             tail -c "$text" "$out" >"$part"
             send cat "$part" "$id 0"
             ;;
-        got) unhush ;;
         kill)
             stop
             unhush

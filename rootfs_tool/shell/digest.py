@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 
+NONE = "."  # of a board that has no program for it
 _POLYNOMIAL = 0x04C11DB7  # of POSIX cksum
 
 
+def of(data: bytes, tool: str) -> str:
+    """The first two words that ``tool`` prints about ``data`` on its stdin, with a dot between."""
+    match tool:
+        case "md5sum":
+            return hashlib.md5(data, usedforsecurity=False).hexdigest() + ".-"
+        case "cksum":
+            return f"{cksum(data)}.{len(data)}"
+        case "crc32":
+            return f"{zlib.crc32(data):08x}."
+        case _:
+            return NONE
+
+
 def agrees(data: bytes, digest: str) -> bool:
-    """Whether ``digest`` is that of ``data``: "HEX.-" of md5sum, "CRC.SIZE" of cksum."""
+    """Whether ``digest`` is that of ``data``, whichever tool made it; NONE is nobody's."""
     if digest == "-":
         return not data
     value, _, size = digest.partition(".")
-    if size == "-":
-        return hashlib.md5(data, usedforsecurity=False).hexdigest() == value
-    return size == str(len(data)) and value == str(cksum(data))
+    tool = "md5sum" if size == "-" else "cksum" if size else "crc32" if value else ""
+    return bool(tool) and digest == of(data, tool)
 
 
 def cksum(data: bytes) -> int:

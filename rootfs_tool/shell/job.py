@@ -8,11 +8,14 @@ from contextlib import suppress
 
 from rootfs_tool.console.tail import last_lines
 from rootfs_tool.errors import ConsoleError, ConsoleTimeout
+from rootfs_tool.shell import digest
 from rootfs_tool.shell.encoding import encode
 from rootfs_tool.shell.wire import Answer, Wire
 
+SHORT = 150  # characters, below which it costs less to type a command twice than to take its digest
 _PART = 3000  # characters of one request: well below what a terminal holds of a line
-_SMALLEST_PART = 100  # on a line that loses bytes
+_WARY_PART = 400  # on a line that loses or changes bytes
+_SMALLEST_PART = 25
 _BLOCK = 512  # bytes; the unit in which output is asked for
 _BLOCKS = 64  # in one answer, while none comes damaged
 _COPIES = 30  # times that one piece, of a command or of its output, may come damaged
@@ -20,50 +23,92 @@ _POLL = 0.15  # seconds between two looks at the output of a running command
 _ASK = 1.0  # seconds before we ask how a silent command does; doubled, up to _ASK_LATER
 _ASK_LATER = 2.0
 
+Sink = Callable[[bytes], None]
+
+
+class Output:
+    """What a command has written so far to one of its files on the board."""
+
+    def __init__(self, wire: Wire, file: str, sink: Sink | None) -> None:
+        """``file`` is "" for what goes along with the answers, or ",err" for the other one."""
+        self.data = bytearray()
+        self._wire = wire
+        self._file = file
+        self._sink = sink
+
+    def add(self, fresh: bytes) -> None:
+        self.data += fresh
+        if fresh and self._sink:
+            self._sink(fresh)
+
+    def next_piece(self, number: int) -> tuple[int, str, bool]:
+        """Fetch from where we are: newest command, its status, and whether there is more.
+
+        It is added only if the newest command is ``number``.
+        """
+        skipped = len(self.data) % _BLOCK
+        blocks, verb = _BLOCKS, "coded" if self._wire.text_only else "chunk"
+        before = None
+        for _ in range(_COPIES):
+            answer = self._wire.ask(f"{verb} {len(self.data) // _BLOCK},{blocks}{self._file}")
+            state = answer.fields[1].split(":") if len(answer.fields) > 1 else []
+            body = answer.body
+            if self._wire.tool == "none":  # equal twice is as good as it gets
+                body, before = (body if body == before else None), body
+            elif body is None:
+                blocks, verb = max(1, blocks // 4), "coded"
+            if body is not None and len(state) == 3 and true(*state):
+                if int(state[0]) == number:
+                    self.add(body[skipped:])
+                return int(state[0]), state[1], len(body) == blocks * _BLOCK
+        raise hopeless(self._wire, "its output")
+
 
 class Job:
-    def __init__(self, wire: Wire, command: str, on_output: Callable[[bytes], None] | None) -> None:
-        """Send ``command``; ``on_output`` gets its output as it comes."""
-        self.output = bytearray()
+    def __init__(
+        self,
+        wire: Wire,
+        command: str,
+        before: str,
+        on_output: Sink | None,
+        on_error: Sink | None = None,
+        *,
+        apart: bool = False,
+    ) -> None:
+        """Send ``command``; ``on_output`` and ``on_error`` get what it writes as it comes.
+
+        ``before`` is what the board's shell does first; ``apart`` says that it redirects stderr to
+        the agent's file for that.
+        """
+        self.output = Output(wire, "", on_output)
+        self.errors = Output(wire, ",err", on_error)
+        self._apart = apart
         self._wire = wire
         self._command = command
-        self._on_output = on_output
-        text = encode(command.encode())
+        self._watched = bool(on_output or on_error or wire.text_only)
         self._whole = False
-        verb = "run" if on_output is None else "watch"
-        self._request = f"{verb} {text}"
-        if len(text) > _PART:
-            self._send_parts(text)
-            self._request = "long" if on_output is None else "watchlong"
+        self._text = encode((before + command).encode())
+        short = len(self._text) <= SHORT or wire.tool == "none"
+        self._request = f"{'watch' if self._watched else 'run'} {self._text}"
+        if not short:
+            send_long(wire, self._text)
+            check = digest.of(self._text.encode(), wire.tool)
+            self._request = f"{'wlong' if self._watched else 'long'} {check}"
         self._number = wire.number()
         wire.send(self._number, self._request)
 
-    def _send_parts(self, text: str) -> None:
-        offset, size, failed = 0, _PART, 0
-        while offset < len(text):
-            piece = text[offset : offset + size]
-            answer = self._wire.ask(f"part {offset},{len(piece)}", line=f":{piece}")
-            if int(answer.fields[1]) == offset + len(piece):
-                offset, failed = offset + len(piece), 0
-                continue
-            size, failed = max(_SMALLEST_PART, size // 4), failed + 1
-            if failed > _COPIES:
-                raise self._hopeless()
-
     def await_end(self, deadline: float, timeout: float) -> str:
         """Its status, or "full". Raises ConsoleTimeout at ``deadline`` (a time.monotonic())."""
-        pause = _POLL if self._on_output else _ASK
+        pause = _POLL if self._watched else _ASK
         while True:
             left = deadline - time.monotonic()
             answer = self._wire.wait(self._number, min(pause, max(left, 0)), wary=True)
-            if answer and answer.letter == "E" and answer.body is not None:
-                self.output += answer.body
-                self._whole = True
-            if answer and answer.fields[1] != "running":
-                return answer.fields[1]
+            status = self._answered(answer) if answer else None
+            if status not in (None, "running"):
+                return status
             if left <= 0:
                 raise self._overdue(timeout)
-            if self._wire.damaged:  # sent again it is not run again: its status comes once more
+            if self._wire.damaged or (answer and not status):  # sent again it is not run again
                 self._wire.send(self._number, self._request)
                 continue
             job, status = self._look()
@@ -71,48 +116,48 @@ class Job:
                 self._wire.send(self._number, self._request)
             elif status.isdigit():
                 return status
-            pause = pause if self._on_output else min(_ASK_LATER, 2 * pause)
+            pause = pause if self._watched else min(_ASK_LATER, 2 * pause)
+
+    def _answered(self, answer: Answer) -> str | None:
+        """The status in an answer to the request itself, or "running"; None if it is not true."""
+        if answer.letter == "P":  # the long text was not what its digest says
+            send_long(self._wire, self._text)
+            return None
+        if len(answer.fields) < 3 or not true(*answer.fields[:3]):
+            return None
+        if answer.letter == "E" and answer.body is not None and self._wire.tool != "none":
+            self.output.add(answer.body)
+            self._whole = True
+        return answer.fields[1]
 
     def _look(self) -> tuple[int, str]:
         """The number of the newest command on the board, and its status; streams its output."""
-        if self._on_output is None:
-            answer = self._wire.ask("state")
-            return int(answer.fields[1]), answer.fields[2]
+        if not self._watched:
+            while True:
+                answer = self._wire.ask("state")
+                if len(answer.fields) > 3 and true(*answer.fields[1:4]):
+                    return int(answer.fields[1]), answer.fields[2]
         while True:
-            job, status, more = self._next_piece()
+            job, status, more = self.output.next_piece(self._number)
             if not more:
-                return job, status
+                break
+        while self._apart and job == self._number and self.errors.next_piece(self._number)[2]:
+            pass
+        return job, status
 
     def collect(self) -> None:
         """Fetch what is not here yet of the output of a command that has ended."""
+        while self._apart and self.errors.next_piece(self._number)[2]:
+            pass
         if self._whole:
             return
-        if self._on_output is None:
+        if not self._watched and self._wire.tool != "none":
             answer = self._wire.ask("whole")
             if answer.body is not None:
-                self.output += answer.body
+                self.output.add(answer.body)
                 return
-        while self._next_piece()[2]:  # damaged, or streamed: piece by piece
+        while self.output.next_piece(self._number)[2]:  # damaged, or streamed: piece by piece
             pass
-
-    def _next_piece(self) -> tuple[int, str, bool]:
-        """Fetch the output from where we are: newest command, its status, whether there is more."""
-        skipped = len(self.output) % _BLOCK
-        blocks, verb = _BLOCKS, "chunk"
-        for _ in range(_COPIES):
-            answer = self._wire.ask(f"{verb} {len(self.output) // _BLOCK},{blocks}")
-            if answer.body is not None:
-                job, _, status = answer.fields[1].partition(":")
-                if int(job) == self._number:
-                    self._take(answer.body[skipped:])
-                return int(job), status, len(answer.body) == blocks * _BLOCK
-            blocks, verb = max(1, blocks // 4), "coded"
-        raise self._hopeless()
-
-    def _take(self, fresh: bytes) -> None:
-        self.output += fresh
-        if fresh and self._on_output:
-            self._on_output(fresh)
 
     def kill(self) -> Answer | None:
         """End it with all that it started; None when the board does not answer."""
@@ -123,16 +168,40 @@ class Job:
     def _overdue(self, timeout: float) -> ConsoleTimeout:
         self._wire.ask("kill")
         answer = self._wire.ask("tail 2000")
-        self._wire.send(self._wire.number(), "got")
+        self._wire.write(b"g\n")
         return ConsoleTimeout(
             f"`{self._command}` did not end within {timeout:g} s; it was killed",
-            tail=last_lines(answer.body or b""),
+            tail=last_lines((answer.body or b"") + bytes(self.errors.data)),
             hint="the last lines are its output; does it wait for input, or need more time?",
         )
 
-    def _hopeless(self) -> ConsoleError:
-        return ConsoleError(
-            f"no undamaged copy came through for `{self._command}`",
-            tail=self._wire.stream.tail,
-            hint="the line loses or changes bytes: a lower baudrate, a shorter or better cable?",
-        )
+
+def true(job: str, status: str, check: str) -> bool:
+    """Whether ``check`` is what the agent computes of the other two."""
+    if not job.isdigit() or not status.isdigit():
+        return job.isdigit() and status in ("running", "full")
+    return check == str(int(job) * 256 + int(status))
+
+
+def send_long(wire: Wire, text: str) -> None:
+    """Send a text too long for one line; its digest goes with the request that uses it."""
+    offset, size, failed = 0, _PART, 0
+    while offset < len(text):
+        piece = text[offset : offset + (min(size, _WARY_PART) if wire.copies > 2 else size)]
+        twice = f"{piece}\\:{piece}" if wire.copies > 2 else piece
+        answer = wire.ask(f"part {offset},{len(piece)}", line=f":{twice}")
+        there = int(answer.fields[1]) if answer.letter == "P" else offset
+        if there != offset:  # by the answer to an earlier copy of this request, perhaps
+            offset, failed = there, 0
+            continue
+        size, failed = max(_SMALLEST_PART, size // 2), failed + 1
+        if failed > _COPIES:
+            raise hopeless(wire, "a long command")
+
+
+def hopeless(wire: Wire, what: str) -> ConsoleError:
+    return ConsoleError(
+        f"no undamaged copy of {what} came through",
+        tail=wire.stream.tail,
+        hint="the line loses or changes bytes: a lower baudrate, a shorter or better cable?",
+    )

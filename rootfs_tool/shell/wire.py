@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from rootfs_tool.errors import ConsoleTimeout
 from rootfs_tool.shell import kernellog
-from rootfs_tool.shell.digest import agrees
+from rootfs_tool.shell.digest import NONE, agrees
+from rootfs_tool.shell.pace import Pace
 from rootfs_tool.shell.stream import Stream
 
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
+_SOON = 0.15  # the same where we saw a kernel's last words, if they were not a program's
 _REPEATS = 40  # times that a request or its answer may come damaged
 _LONGEST_FRAME = 1024  # bytes
 
@@ -29,20 +31,32 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opening:
-    """The mark before a body that has not ended yet: where it is in what we hold, and its end."""
+    """The mark before a body that has not ended yet, and where that mark is in what we hold."""
 
     fields: bytes
+    start: int
     end: int
 
 
 class Wire:
-    def __init__(self, stream: Stream, mark: str) -> None:
-        """``mark`` is the word that the agent's answers carry."""
+    def __init__(self, stream: Stream, mark: str, baudrate: int) -> None:
+        """``mark`` is the word that the agent's answers carry; ``baudrate`` is the line's."""
         self.stream = stream
+        stream.watcher.mark = mark.encode()
         self.mark = mark
         self.kernel_log: list[bytes] = []
         self.damaged = False
         """Whether the last request, or what answers it, did not pass the line whole."""
+
+        self.tool = "none"
+        """The program that makes the board's digests."""
+
+        self.text_only = False
+        """Whether some bytes mean something else on the line: XON/XOFF."""
+
+        self._pace = Pace(baudrate)
+        self.copies = 2
+        """How often a request is written in its line."""
 
         self._number = self._awaited = 0
         self._held = stream.held
@@ -57,11 +71,19 @@ class Wire:
     # -- bytes ---------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        self.stream.write(data)
+        self._pace.write(data, self.stream.write)
+
+    def seconds(self, size: int) -> float:
+        """How long ``size`` bytes take on the line."""
+        return self._pace.seconds(size)
 
     def forget(self) -> None:
         """Drop what is unread, and answers that nobody waited for."""
+        rest, messages = kernellog.strip(bytes(self._held))
+        self.kernel_log += messages
         self.stream.forget()
+        if half := kernellog.HALF.search(rest):
+            self._held += half[0]
         self._answers.clear()
         self._scanned = self._given_up = 0
         self._opening = None
@@ -74,7 +96,7 @@ class Wire:
         if not self.stream.read(timeout):
             return False
         self._take_answers()
-        self.stream.watch(self._opening.end if self._opening else None)
+        self.stream.watch()
         return True
 
     # -- answers -------------------------------------------------------------------------------
@@ -87,7 +109,7 @@ class Wire:
                 position = frame.end()
                 continue
             if letter == "B":
-                self._opening = _Opening(fields=fields, end=frame.end())
+                self._opening = _Opening(fields=fields, start=frame.start(), end=frame.end())
                 position = frame.end()
                 continue
             body = self._body(frame, fields) if letter == "E" else b""
@@ -114,12 +136,13 @@ class Wire:
 
     def _file(self, letter: str, fields: str, body: bytes | None) -> None:
         self.stream.suspicion = None
-        self.stream.watched = 0
         if letter == "E":
             self._opening = None
         if letter == "N":
-            self.damaged = True
+            self._hurt()
+            self._pace.damaged()
             return
+        self._pace.arrived()
         words = tuple(fields.split(" "))
         if words[0].isdigit():
             self._settled = SETTLED
@@ -133,15 +156,16 @@ class Wire:
         if self._opening is not None and self._opening.fields == fields:
             plain = bytes(self._held[self._opening.end : frame.start()])
             if agrees(plain, digest):
+                self.kernel_log += kernellog.strip(bytes(self._held[: self._opening.start]))[1]
                 return plain
         stripped, messages = kernellog.strip(bytes(self._held[: frame.end()]))
+        self.kernel_log += messages
         begin = b"\n\x1eB %s %s|%s\n" % (self.mark.encode(), fields, fields)
         body = stripped.rpartition(begin)[2].rpartition(b"\n\x1eE ")[0]
         for candidate in (body, _decoded(body)):
             if agrees(candidate, digest):
-                self.kernel_log += messages
                 return candidate
-        return None
+        return body if digest == NONE else None
 
     def _mend(self) -> None:
         """Find an answer whose own marks have kernel messages in them."""
@@ -156,8 +180,8 @@ class Wire:
             self._opening = None
             self._take_answers()
 
-    def _garbled(self) -> bool:
-        """Whether what came last is an answer with bytes missing or changed.
+    def _garbled(self) -> None:
+        """Notice when what came last is an answer with bytes missing or changed.
 
         It is kept: the rest of it may only be late, and the next time we wait longer for that.
         """
@@ -167,10 +191,14 @@ class Wire:
             self._given_up,
         )
         if self._held.find(b"\x1eE " if self._opening else b"\x1e", start) < 0:
-            return False
+            return
         self._given_up = len(self._held)
+        self._hurt()
         self._settled = min(PATIENCE, 2 * self._settled)
-        return True
+
+    def _hurt(self) -> None:
+        self.damaged = True
+        self.copies = 3  # the same change in two of them is rare, but such a line makes many
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -181,9 +209,9 @@ class Wire:
     def send(self, number: int, text: str, line: str | None = None) -> None:
         """Send a request, and the ``line`` of text that goes with it."""
         self.damaged = False
-        request = f"{number} {text}"
+        request = "\\:".join([f"{number} {text}"] * self.copies)
         after = "" if line is None else f"{line}\n"
-        self.write(f"{len(request)} {request}\n{after}".encode("ascii"))
+        self.write(f"{request}\n{after}".encode("ascii"))
 
     def wait(self, number: int, timeout: float, *, wary: bool = False) -> Answer | None:
         """The answer to a request; None after ``timeout`` seconds, or when something is damaged.
@@ -199,8 +227,8 @@ class Wire:
                 return None
             if not self.receive(min(self._settled, deadline - now)):
                 self._mend()
-                if number not in self._answers and self._garbled():
-                    self.damaged = True
+                if number not in self._answers:
+                    self._garbled()
             elif self._opening is not None:
                 deadline = time.monotonic() + timeout
             if wary and self.stream.suspicion is not None:
@@ -216,10 +244,17 @@ class Wire:
         patience = PATIENCE
         silences = 0
         for _ in range(_REPEATS):
+            seen = self.stream.suspicion
+            # On a clean line nothing but a kernel looks so, and a boot loader may be listening now:
+            # a key would stop it.
+            if seen and seen.certain and seen.fatal and self.copies == 2:
+                self.stream.give_up()
             self.send(number, text, line)
-            if answer := self.wait(number, patience):
+            pause = patience if seen is None else _SOON if seen.sure else PATIENCE
+            if answer := self.wait(number, pause):
                 return answer
-            if self.stream.suspicion is not None and not self.damaged:
+            seen = self.stream.suspicion
+            if seen and not self.damaged and (silences or not seen.certain):
                 self.stream.give_up()
             if not self.damaged:
                 silences += 1

@@ -15,19 +15,25 @@ from rootfs_tool.events import note
 from rootfs_tool.manifest import Build
 from rootfs_tool.network import Network
 from rootfs_tool.targets.base import HostAddress, Target
+from rootfs_tool.targets.power import Power
 
 
 class Attached(Target):
-    """A board that has its rootfs already and is powered by hand."""
+    """A board that has its rootfs already; without a power table it is powered by hand."""
 
     type: Literal["attached"] = "attached"
 
     console: str
     """Where its serial line is: serial:/dev/ttyUSB0, socket://host:port, rfc2217://host:port."""
 
+    power: Power | None = None
+    """How this host switches its power."""
+
     @contextmanager
     def boot(self, build: Build | None, line: Line) -> Iterator[Console]:
         with closing(connect(self.console, line)) as console:
+            if self.power is not None:  # only now, for the first words of a boot are news too
+                self.power.restart()
             yield console
 
     def host(self, network: Network) -> HostAddress:

@@ -14,7 +14,7 @@ from typing import IO, Literal
 from rootfs_tool import proc
 from rootfs_tool.console import connect
 from rootfs_tool.console.base import Console, Line
-from rootfs_tool.errors import CommandError, ConfigError
+from rootfs_tool.errors import CommandError, ConfigError, ConsoleClosed
 from rootfs_tool.firmware.models import ModelName
 from rootfs_tool.manifest import Build
 from rootfs_tool.network import Network
@@ -82,7 +82,7 @@ class Qemu(Target):
                 with closing(connect(f"serial:{terminal}", line)) as console:
                     qmp.execute("cont")
                     try:
-                        yield console
+                        yield _Console(console, qmp)
                     finally:
                         qemu.kill()  # nothing of it is kept, so it need not tidy up
 
@@ -155,6 +155,23 @@ class Qemu(Target):
 
     def _serial(self, last: str) -> list[str]:
         return [*["-serial", "null"] * self.serial, "-serial", last]
+
+
+class _Console:
+    """The machine's pty, whose breaks QEMU has to make itself."""
+
+    def __init__(self, terminal: Console, qmp: Qmp) -> None:
+        self.read, self.write, self.close = terminal.read, terminal.write, terminal.close
+        self._qmp = qmp
+
+    def send_break(self) -> None:
+        try:
+            self._qmp.execute("chardev-send-break", id="console")
+        except CommandError as error:
+            raise ConsoleClosed(f"the machine takes no break: {error}") from None
+
+    def set_baudrate(self, baudrate: int) -> bool:
+        return False
 
 
 @contextmanager

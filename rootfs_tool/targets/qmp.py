@@ -22,10 +22,11 @@ class Qmp:
         self._next("QMP")
         self.execute("qmp_capabilities")
 
-    def execute(self, command: str) -> Any:
+    def execute(self, command: str, **arguments: str) -> Any:
         """What QEMU returns to ``command``."""
+        request = {"execute": command, "arguments": arguments}
         try:
-            self._stdin.write(json.dumps({"execute": command}).encode() + b"\n")
+            self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
         except BrokenPipeError:
             raise CommandError("QEMU ended", argv=[], output="") from None

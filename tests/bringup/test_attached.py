@@ -52,7 +52,7 @@ def recipe(tmp_path: Path) -> Path:
 
 def console(cable: str, setup: str) -> str:
     inside = f"{PRIVATE}; PATH=/mnt; {setup} exec sh"
-    return f"process:ip netns exec {cable} unshare --mount sh -c '{inside}'"
+    return f"exec:ip netns exec {cable} unshare --mount sh -c '{inside}'"
 
 
 def test_a_board_is_brought_up_over_its_cable(cable: str, recipe: Path, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_board_that_nobody_configured_fails_every_check_with_its_line(
 
 
 def test_a_console_that_says_nothing_is_given_up(recipe: Path, tmp_path: Path) -> None:
-    silent = "process:sh -c 'trap : INT; while :; do sleep 1; done'"
+    silent = "exec:sh -c 'trap : INT; while :; do sleep 1; done'"
     argv: list[str | Path] = ["--console", silent, "--boot-timeout", "2", "-o", tmp_path / "out"]
     ran = rootfs_tool("bringup", recipe, *argv)
     assert ran.status == 7, ran.said

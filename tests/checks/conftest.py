@@ -47,7 +47,7 @@ def board() -> Iterator[Callable[..., Bench]]:
             setup: str = "", *, served: dict[str, Path] | None = None, net: str = "--net"
         ) -> Bench:
             inside = f"{PRIVATE}; PATH=$PATH:/mnt; {setup} PATH=/mnt exec sh"
-            url = f"process:unshare {net} --mount sh -c {quote(inside)}"
+            url = f"exec:unshare {net} --mount sh -c {quote(inside)}"
             server = stack.enter_context(tftp.serve(served or {}, "127.0.0.1"))
             console = stack.enter_context(closing(connect(url, Line())))
             shell = Shell.attach(console, Line(), timeout=20)

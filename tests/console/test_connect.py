@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
+import termios
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from rootfs_tool import console
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConfigError, ConsoleClosed, ConsoleError, ConsoleTimeout
+from rootfs_tool.events import Event, listening
+from tests.console.uart import heard
 
 LINE = Line()
-
-
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, str]]:
-    """The board's end of a serial line, and the device that is ours."""
-    board, ours = os.openpty()
-    os.set_blocking(board, False)
-    yield board, os.ttyname(ours)
-    os.close(ours)
-    os.close(board)
 
 
 @pytest.mark.parametrize("prefix", ["serial:", ""])
@@ -39,7 +30,7 @@ def test_a_serial_device(terminal: tuple[int, str], prefix: str) -> None:
         os.write(board, everything)
         assert ours.read(5) == everything
         ours.write(everything)
-        assert os.read(board, 1000) == everything
+        assert heard(board, 256) == everything
 
 
 def test_a_device_that_nobody_listens_to(
@@ -62,11 +53,13 @@ def test_a_device_that_goes_away() -> None:
             opened.read(5)
         with pytest.raises(ConsoleClosed):
             opened.write(b"x")
+    opened.close()
     with pytest.raises(ConsoleClosed):
         opened.read(0)
 
 
-def test_a_network_line() -> None:
+def test_a_network_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootfs_tool.console.reopen.REOPEN", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         with closing(console.connect(url, LINE)) as ours:
@@ -76,7 +69,8 @@ def test_a_network_line() -> None:
             ours.write(b"and back")
             assert board.recv(100) == b"and back"
             board.close()
-            with pytest.raises(ConsoleClosed):
+            server.close()
+            with pytest.raises(ConsoleClosed, match=r"did not come back within 0\.3 s"):
                 ours.read(5)
 
 
@@ -88,15 +82,83 @@ def test_a_network_line_that_is_not_there(scheme: str) -> None:
         console.connect(f"{scheme}://127.0.0.1:{port}", LINE)
 
 
+def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "uart.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        with closing(console.connect(f"socket:{path}", LINE)) as ours, server.accept()[0] as board:
+            board.sendall(b"hello")
+            assert ours.read(5) == b"hello"
+            with pytest.raises(ConsoleError, match="can't carry a break"):
+                ours.send_break()
+            assert ours.set_baudrate(9600) is False
+    with pytest.raises(ConsoleError, match=f"cannot open socket:{path}"):
+        console.connect(f"socket:{path}", LINE)
+
+
+def test_a_new_terminal_for_a_simulator(tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    link.symlink_to("/dev/pts/none")  # a run that was killed has left it
+    notes: list[Event] = []
+    with (
+        listening(notes.append),
+        closing(console.connect(f"pty:{link}", LINE)) as ours,
+        closing(console.connect(str(link), LINE)) as simulator,
+    ):
+        assert str(link) in notes[0].text
+        simulator.write(b"hello")
+        assert ours.read(5) == b"hello"
+        ours.write(b"and back")
+        assert simulator.read(5) == b"and back"
+        simulator.close()
+        assert ours.read(0) == b""
+    assert not link.is_symlink()
+    with listening(notes.append), closing(console.connect("pty", LINE)):
+        assert "/dev/pts/" in notes[-1].text
+
+
+def test_a_link_that_is_somebody_s_file(tmp_path: Path) -> None:
+    (tmp_path / "board").write_text("precious")
+    with pytest.raises(ConsoleError, match="cannot make"):
+        console.connect(f"pty:{tmp_path}/board", LINE)
+    assert (tmp_path / "board").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("flow_control", "flags"),
+    [
+        ("none", (0, 0)),
+        ("xonxoff", (termios.IXON | termios.IXOFF, 0)),
+        ("rtscts", (0, termios.CRTSCTS)),
+    ],
+)
+def test_what_a_port_is_set_to(
+    terminal: tuple[int, str],
+    flow_control: Literal["none", "xonxoff", "rtscts"],
+    flags: tuple[int, int],
+) -> None:
+    device = terminal[1]
+    line = Line(baudrate=57600, flow_control=flow_control)
+    with closing(console.connect(device, line)) as ours:
+        iflag, _, cflag, _, *speeds, _ = termios.tcgetattr(terminal[0])
+        assert speeds == [termios.B57600] * 2
+        assert (iflag & (termios.IXON | termios.IXOFF), cflag & termios.CRTSCTS) == flags
+        assert not cflag & termios.HUPCL  # closing lets DTR be
+        ours.send_break()
+        with pytest.raises(ConsoleError, match="can't do -1 baud"):
+            ours.set_baudrate(-1)
+
+
 def test_a_process() -> None:
-    with closing(console.connect("process:sh -c 'stty -echo; echo ready; cat'", LINE)) as ours:
+    with closing(console.connect("exec:sh -c 'stty -echo; echo ready; cat'", LINE)) as ours:
         assert ours.read(5) == b"ready\r\n"
         ours.write(b"words\n")
         assert ours.read(5) == b"words\r\n"
 
 
 def test_nothing_of_a_process_is_left(tmp_path: Path) -> None:
-    command = f"process:sh -c 'trap \"\" HUP; sleep 1000 & echo $! >{tmp_path}/pid; echo up; wait'"
+    command = f"exec:sh -c 'trap \"\" HUP; sleep 1000 & echo $! >{tmp_path}/pid; echo up; wait'"
     with closing(console.connect(command, LINE)) as ours:
         assert ours.read(5) == b"up\r\n"
         process = int((tmp_path / "pid").read_text())
@@ -122,7 +184,7 @@ def _lives(process: int) -> bool:
         ("ttyUSB0", "serial:/dev/ttyUSB0"),
         ("serial:", "serial:/dev/ttyUSB0"),
         ("socket://", "socket://"),
-        ("", "process:"),
+        ("", "exec:"),
     ],
 )
 def test_an_address_nobody_understands(url: str, hint: str) -> None:
@@ -141,33 +203,3 @@ def test_a_file_that_is_no_device(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConsoleError, match="cannot open"):
         console.connect(f"serial:{tmp_path}/file", LINE)
-
-
-def test_a_device_in_use_names_who_has_it(terminal: tuple[int, str]) -> None:
-    other = (
-        "import sys, time, serial; port = serial.Serial(sys.argv[1], exclusive=True);"
-        "print('open', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", other, terminal[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(ConsoleError, match=rf"in use by \S+ \(process {holder.pid}\)"):
-            console.connect(terminal[1], LINE)
-
-
-@pytest.mark.root
-def test_a_device_that_is_not_ours_to_open(terminal: tuple[int, str]) -> None:
-    """As another user, in another process: this one is root."""
-    program = (
-        "import os, sys; os.setgid(65534); os.setuid(65534);"
-        "from rootfs_tool import console; from rootfs_tool.console.base import Line\n"
-        "try: console.connect(sys.argv[1], Line())\n"
-        "except Exception as error: print(type(error).__name__, error, error.hint)"
-    )
-    Path(terminal[1]).chmod(0o600)
-    importing = f"from rootfs_tool.console import serial, process\n{program}"
-    said = subprocess.check_output([sys.executable, "-c", importing, terminal[1]], text=True)
-    assert said.startswith(f"ConsoleError you may not open {terminal[1]}")
-    assert "usermod -aG dialout" in said

@@ -284,7 +284,7 @@ def test_as_a_person_types_it(image: Path, card: Card, tmp_path: Path) -> None:
     old = card.fill()
     running = tmp_path / "running.toml"
     running.write_text(RECIPE)
-    argv: list[str | Path] = ["flash", image, card.device, "--console", f"process:{board_of()}"]
+    argv: list[str | Path] = ["flash", image, card.device, "--console", f"exec:{board_of()}"]
     ran = rootfs_tool(*argv, "--yes")
     assert (ran.status, "--board NAME" in ran.stderr) == (2, True), ran.said
     ran = rootfs_tool(*argv, "--board", running)

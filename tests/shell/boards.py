@@ -49,10 +49,7 @@ class OneByteAtATime(Relay):
 
 
 class Halting(Relay):
-    """What comes stops for a while, now and then, in the middle of anything.
-
-    Who would not have waited that long is told at once that nothing came.
-    """
+    """What comes stops for a while, now and then, in the middle of anything."""
 
     WHILE = 0.15  # seconds
 
@@ -60,12 +57,17 @@ class Halting(Relay):
         super().__init__(console)
         self._random = random.Random(seed)
         self._waiting = b""
+        self._until = 0.0
 
     def read(self, timeout: float) -> bytes:
         if not self._waiting:
             self._waiting = super().read(timeout)
-        elif self._random.random() < 0.3 and timeout < self.WHILE:
-            return b""
+        elif self._random.random() < 0.1:
+            self._until = time.monotonic() + self.WHILE
+        if (pause := self._until - time.monotonic()) > 0:
+            time.sleep(min(pause, timeout))
+            if pause > timeout:
+                return b""
         length = self._random.randrange(1, 60)
         piece, self._waiting = self._waiting[:length], self._waiting[length:]
         return piece

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from rootfs_tool.console import connect
 from rootfs_tool.console.base import Console, Line
 from rootfs_tool.console.process import ProcessConsole
 from rootfs_tool.console.transcript import recorded
 from rootfs_tool.errors import ConsoleError, ConsoleTimeout
+from rootfs_tool.events import listening
 from rootfs_tool.shell import Shell
+from rootfs_tool.shell.login import Allowed
+from tests.console.uart import uart
 from tests.shell.boards import LINE, KernelTalks, Relay, attached, script, until
 
 PROMPT = b"# " if os.geteuid() == 0 else b"$ "
@@ -82,7 +86,9 @@ def test_the_agent_of_a_run_that_was_killed(program: str, tmp_path: Path, busy: 
                 assert not console.read(0.01)
         second = Shell.attach(console, LINE, timeout=10)
         assert _answers(second)
-        marks = {path.name.split("-")[2] for path in tmp_path.glob(".rootfs-tool*")}
+        marks = {
+            path.name.split("-")[2].partition(".")[0] for path in tmp_path.glob(".rootfs-tool*")
+        }
         assert len(marks) == 1
         second.leave()
         assert not list(tmp_path.glob(".rootfs-tool*"))
@@ -194,18 +200,6 @@ def test_a_prompt_that_never_comes(tmp_path: Path, text: str, words: str) -> Non
     assert time.monotonic() - begun < 2
 
 
-def test_a_board_without_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the board lacks is named, not guessed at."""
-    programs = tmp_path / "few"
-    programs.mkdir()
-    for name in ("sh", "dd", "stty", "cat", "rm", "tail", "setsid"):
-        (programs / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
-    monkeypatch.setenv("PATH", str(programs))
-    with pytest.raises(ConsoleError) as caught, attached("sh -i"):
-        pass
-    assert "md5sum or cksum" in str(caught.value.hint)
-
-
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["head -c 3000000 /dev/zero", "head -c 3000000 /dev/zero; :"])
 @pytest.mark.parametrize("streamed", [False, True])
@@ -233,3 +227,94 @@ def test_another_user_logs_in(program: str, tmp_path: Path) -> None:
         shell = Shell.attach(console, line, timeout=10)
         assert _answers(shell)
         shell.leave()
+
+
+class _Asked:
+    """A person, who is asked for a password."""
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+
+    def __call__(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        return "s3cr et"
+
+
+def test_a_person_is_asked_for_the_password(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROOTFS_TOOL_PASSWORD", raising=False)
+    console = ProcessConsole(script(tmp_path, "want='s3cr et'\n" + GETTY))
+    person = _Asked()
+    with closing(console), recorded(console, tmp_path / "console.log") as written:
+        shell = Shell.attach(written, LINE, timeout=10, allowed=Allowed(ask_password=person))
+        assert _answers(shell)
+        shell.leave()
+    assert person.prompts == ["password of root on the board"]
+    assert "s3cr" not in (tmp_path / "console.log").read_text()
+
+
+U_BOOT = """
+printf 'U-Boot 2025.01\\n\\nHit any key to stop autoboot:  1 '
+%s
+while :; do
+    printf '\\n=> '; read -r line
+    case $line in *boot) break ;; *) echo "Unknown command '$line'" ;; esac
+done
+printf 'Starting kernel ...\\n\\n'
+exec sh -i
+"""
+STOPPED = "read -r _; printf '\\b\\b\\b 0 '"
+FELL = "printf '\\b\\b\\b 0 \\n** Booting bootflow\\nBad Linux ARM64 Image magic!\\n'"
+
+
+def test_u_boot_is_told_to_boot_where_that_is_allowed(tmp_path: Path) -> None:
+    console = ProcessConsole(script(tmp_path, "printf '=> '; read -r _\n" + U_BOOT % ":"))
+    with closing(console):
+        until(console, b"=> ")
+        shell = Shell.attach(console, LINE, timeout=20, allowed=Allowed(boot=True))
+        assert _answers(shell)
+        shell.leave()
+
+
+def test_u_boot_that_found_nothing_says_what_it_tried(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConsoleError, match="found nothing that it could boot") as caught,
+        closing(ProcessConsole(script(tmp_path, U_BOOT % FELL))) as console,
+    ):
+        Shell.attach(console, LINE, timeout=20, allowed=Allowed(boot=True))
+    assert "Bad Linux ARM64 Image magic!" in caught.value.tail
+
+
+def test_a_countdown_that_our_own_key_stopped_goes_on(tmp_path: Path) -> None:
+    """The board was off: what was typed then waits in its serial port until it counts down."""
+    off = "stty -echo; sleep 2; stty echo\n"  # it stays off until a key or two have been pressed
+    with attached(script(tmp_path, off + U_BOOT % STOPPED)) as shell:
+        assert _answers(shell)
+
+
+def test_a_board_that_is_off_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootfs_tool.shell.login._PAUSES", (0.1, 0.1, 0.1, 0.1))
+    notes: list[str] = []
+    off = "stty -echo; sleep 3; stty echo; echo '[    0.000000] Linux version 6'; exec sh -i"
+    with (
+        listening(lambda event: notes.append(event.text)),
+        attached(script(tmp_path, off)) as shell,
+    ):
+        assert _answers(shell)
+    assert "nothing comes from the board: is it off? waiting" in notes
+
+
+def test_the_rate_of_the_board_is_found() -> None:
+    notes: list[str] = []
+    board = ProcessConsole("busybox sh")
+    with (
+        closing(board),
+        uart(board, 57600) as relay,
+        closing(connect(relay.device, LINE)) as console,
+        listening(lambda event: notes.append(event.text)),
+    ):
+        shell = Shell.attach(console, LINE, timeout=40)
+        assert _answers(shell)
+        shell.leave()
+    assert "the board speaks at 57600 baud, not at 115200: [console] baudrate = 57600" in notes

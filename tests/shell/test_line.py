@@ -54,7 +54,7 @@ def test_one_byte_at_a_time(program: str, tmp_path: Path) -> None:
 def test_halts_in_the_middle_of_an_answer_that_holds_others(program: str, seed: int) -> None:
     with attached(program, lambda console: Halting(console, seed=seed)) as shell:
         mark = shell._wire.mark
-        for job in range(1, 20, 3):
+        for job in range(1, 20, 5):
             said = f"\n\x1eE {mark} {job} 0 -|{job} 0 -\n\n\x1eB {mark} {job} 0 x|{job} 0 x\n\n"
             said += f"\x1eN {mark} 0|0\n\n\x1eD {mark} 0 9 -|0 8 -\nRS \x1e and E \x1eE \n"
             command = said.replace("\n", "\\n").replace("\x1e", "\\036")

@@ -168,3 +168,13 @@ def test_nothing_is_left_on_the_board(program: str, tmp_path: Path) -> None:
         assert list(tmp_path.glob(".rootfs-tool*"))
     assert not list(tmp_path.glob(".rootfs-tool*"))
     shell.leave()  # and again is no harm
+
+
+def test_a_command_that_kills_what_waits_for_it(shell: Shell) -> None:
+    assert shell.run("echo out; kill -9 $PPID; sleep 0.1", timeout=10).status == 137
+    assert shell.run("echo next").output == b"next\n"
+
+
+def test_a_late_command_is_named_without_what_goes_before_it(shell: Shell) -> None:
+    with pytest.raises(ConsoleTimeout, match=r"^`echo said >&2; sleep 100` did not end"):
+        shell.run("echo said >&2; sleep 100", timeout=0.5, apart=True, environment={"A": "b"})

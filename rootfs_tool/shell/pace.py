@@ -1,0 +1,42 @@
+"""How fast a line may be written: a UART without flow control loses what its FIFO cannot hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_FIFO = 16  # bytes that the smallest usual UART holds (16550A)
+_WHOLE = 256  # bytes in one piece when nothing is known; more than that goes unpaced too
+_GAP = 0.002  # seconds on top, in which the board's interrupt handler empties the FIFO
+
+
+class Pace:
+    """Whole lines at first; after a damaged one smaller pieces, which grow again slowly.
+
+    Additive increase, multiplicative decrease, as TCP does (RFC 5681, section 3.1).
+    """
+
+    def __init__(self, baudrate: int) -> None:
+        self._byte = 10 / baudrate  # seconds: start bit, eight data bits, stop bit
+        self._piece: int | None = None
+
+    def seconds(self, size: int) -> float:
+        """How long ``size`` bytes take on the line."""
+        return size * self._byte
+
+    def write(self, data: bytes, write: Callable[[bytes], None]) -> None:
+        if self._piece is None:
+            write(data)
+            return
+        for start in range(0, len(data), self._piece):
+            if start:
+                time.sleep(self.seconds(self._piece) + _GAP)
+            write(data[start : start + self._piece])
+
+    def damaged(self) -> None:
+        """What was written did not arrive whole."""
+        self._piece = max(_FIFO, (self._piece or _WHOLE) // 2)
+
+    def arrived(self) -> None:
+        if self._piece is not None:
+            self._piece = self._piece + 1 if self._piece < _WHOLE else None

@@ -1,0 +1,54 @@
+"""Starting a booted machine anew by its real SysRq, and by its real reboot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rootfs_tool import manifest
+from rootfs_tool.cli.subject import machine
+from rootfs_tool.console.base import Console, Line
+from rootfs_tool.events import Event, listening
+from rootfs_tool.recipe import find
+from rootfs_tool.reset import Way, reset
+from rootfs_tool.shell import Shell
+
+pytestmark = pytest.mark.qemu
+
+Board = tuple[Console, Line]
+
+
+@pytest.fixture
+def board(out: Path) -> Iterator[Board]:
+    """A machine that ends where another would start again."""
+    recipe, _ = find(str(out))
+    line = recipe.board.console
+    with machine(recipe).boot(manifest.load(out), line) as console:
+        yield console, line
+
+
+def on(board: Board, command: str) -> None:
+    console, line = board
+    shell = Shell.attach(console, line, timeout=60)
+    assert shell.run(command).status == 0
+    shell.leave()
+
+
+def test_by_sysrq_over_a_break(board: Board) -> None:
+    on(board, "echo 438 >/proc/sys/kernel/sysrq")
+    done = reset(*board)
+    assert done.way is Way.SYSRQ
+    assert "Resetting" in done.said
+
+
+def test_by_reboot_where_sysrq_is_forbidden(board: Board) -> None:
+    on(board, "echo 48 >/proc/sys/kernel/sysrq")  # sync and remount, but no reboot
+    said: list[Event] = []
+    with listening(said.append):
+        done = reset(*board)
+    (why,) = [event.text for event in said if event.kind == "note"]
+    assert "This sysrq operation is disabled" in why
+    assert done.way is Way.REBOOT
+    assert done.said.endswith("reboot: Restarting system")
