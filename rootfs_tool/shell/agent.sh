@@ -94,13 +94,13 @@ job() {
     status=$?
     digest "$out"
     fields="$status $((id * 256 + status)) $digest"
-    hush
-    [ -z "$level" ] || echo "$level" >"$files.l"
     echo "$fields" >"$out.s" || status=full
     [ -e "$out" ] || status=full
     if [ "$status" = full ]; then
         answer D "$id full 0 -"
     elif [ -z "$watched" ] && [ "$digest" != - ]; then
+        hush
+        [ -z "$level" ] || echo "$level" >"$files.l"
         answer B "$id $fields"
         cat "$out"
         answer E "$id $fields"
@@ -215,7 +215,7 @@ while IFS= read -r line; do
     verb=${request#* }
     text=${verb#* }
     case $verb in
-        'run '* | 'watch '*) once "$text" ;;
+        'r '* | 'w '*) once "$text" ;;
         'long '* | 'wlong '*) ! whole "$text" || once "$long" ;;
         'front '*) ! whole "$text" || front ;;
         'part '*) # of a long command: OFFSET,LENGTH; the text follows a colon in the next line

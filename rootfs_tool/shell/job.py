@@ -89,7 +89,7 @@ class Job:
         self._whole = False
         self._text = encode((before + command).encode())
         short = len(self._text) <= SHORT or wire.tool == "none"
-        self._request = f"{'watch' if self._watched else 'run'} {self._text}"
+        self._request = f"{'w' if self._watched else 'r'} {self._text}"
         if not short:
             send_long(wire, self._text)
             check = digest.of(self._text.encode(), wire.tool)
@@ -128,6 +128,8 @@ class Job:
         if answer.letter == "E" and answer.body is not None and self._wire.tool != "none":
             self.output.add(answer.body)
             self._whole = True
+        if answer.fields[3:] == ("-",) and answer.fields[1].isdigit():
+            self._whole = not self.output.data  # there is none
         return answer.fields[1]
 
     def _look(self) -> tuple[int, str]:

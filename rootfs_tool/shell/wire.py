@@ -17,6 +17,7 @@ from rootfs_tool.shell.stream import Stream
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
 _SOON = 0.15  # the same where we saw a kernel's last words, if they were not a program's
+_IMPATIENCE = 0.4  # the same on a line that was seen to lose something
 _REPEATS = 40  # times that a request or its answer may come damaged
 _LONGEST_FRAME = 1024  # bytes
 
@@ -241,7 +242,7 @@ class Wire:
         Raises ConsoleTimeout when it never is, and what `receive` raises.
         """
         number = self.number()
-        patience = PATIENCE
+        patience = PATIENCE if self.copies == 2 else _IMPATIENCE
         silences = 0
         for _ in range(_REPEATS):
             seen = self.stream.suspicion
@@ -250,6 +251,7 @@ class Wire:
             if seen and seen.certain and seen.fatal and self.copies == 2:
                 self.stream.give_up()
             self.send(number, text, line)
+            before = len(self._held)
             pause = patience if seen is None else _SOON if seen.sure else PATIENCE
             if answer := self.wait(number, pause):
                 return answer
@@ -257,7 +259,7 @@ class Wire:
             if seen and not self.damaged and (silences or not seen.certain):
                 self.stream.give_up()
             if not self.damaged:
-                silences += 1
+                silences += len(self._held) == before  # else its answer came, or some of it
                 patience = min(4 * PATIENCE, 2 * patience)
             if silences == tries:
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def test_a_board_without_a_network(tmp_path: Path, file: Path) -> None:
 def test_a_push_that_is_killed_goes_on_from_there(tmp_path: Path, file: Path) -> None:
     disk, board = tmp_path / "disk", tmp_path / "board"
     disk.mkdir()
+    disk.chmod(0o777)  # the board's shell is nobody's
     board.mkdir()
     with pty_board(board, Faults(rate=40_000)) as relay:
         words = ["push", "--console", relay.path, "--over", "line", str(file), str(disk)]
@@ -104,5 +106,7 @@ def test_a_push_that_is_killed_goes_on_from_there(tmp_path: Path, file: Path) ->
 
 
 def _until_there(disk: Path, size: int) -> None:
+    deadline = time.monotonic() + 60
     while sum(one.stat().st_size for one in disk.iterdir()) < size:
+        assert time.monotonic() < deadline
         threading.Event().wait(0.01)

@@ -81,7 +81,7 @@ def test_the_agent_of_a_run_that_was_killed(program: str, tmp_path: Path, busy: 
         first = Shell.attach(console, LINE, timeout=10)
         assert _answers(first)
         if busy:
-            first._wire.send(first._wire.number(), f"run echo $$ >{tmp_path}/pid; sleep 1000")
+            first._wire.send(first._wire.number(), f"r echo $$ >{tmp_path}/pid; sleep 1000")
             while not (tmp_path / "pid").exists():
                 assert not console.read(0.01)
         second = Shell.attach(console, LINE, timeout=10)
