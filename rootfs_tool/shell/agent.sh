@@ -63,7 +63,7 @@ whole() {
     return 1
 }
 
-# send PROGRAM FILE FIELDS: an answer whose body PROGRAM prints, with its digest as the last field
+# send PROGRAM FILE FIELDS: an answer whose body PROGRAM prints, packed or as it is, with its digest as the last field
 send() {
     digest "$2"
     hush
@@ -102,7 +102,7 @@ job() {
         hush
         [ -z "$level" ] || echo "$level" >"$files.l"
         answer B "$id $fields"
-        cat "$out"
+        pack "$out"
         answer E "$id $fields"
     else
         answer D "$id $fields"
@@ -188,8 +188,17 @@ tool=none
 for try in crc32 cksum md5sum; do
     type $try >/dev/null && tool=$try
 done
-coder='cat'
-type base64 >/dev/null && coder='base64'
+# The size of a file is not to be had without one more process: a small one is packed, too.
+if type gzip >/dev/null && [ "$tool" != none ]; then
+    pack() { gzip -c "$1"; }
+else
+    pack() { cat "$1"; }
+fi
+if type base64 >/dev/null; then
+    code() { pack "$1" | base64; }
+else
+    code() { cat "$1"; }
+fi
 
 tame
 answer R "0 $tool $dir"
@@ -233,12 +242,12 @@ while IFS= read -r line; do
             state
             answer Q "$id $last $state"
             ;;
-        whole) send cat "$out" "$id 0" ;;
-        'chunk '*) chunk cat "$text" ;;
-        'coded '*) chunk "$coder" "$text" ;;
+        whole) send pack "$out" "$id 0" ;;
+        'chunk '*) chunk pack "$text" ;;
+        'coded '*) chunk code "$text" ;;
         'tail '*)
             tail -c "$text" "$out" >"$part"
-            send cat "$part" "$id 0"
+            send pack "$part" "$id 0"
             ;;
         kill)
             stop

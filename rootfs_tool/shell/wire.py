@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import time
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from rootfs_tool.errors import ConsoleTimeout
 from rootfs_tool.shell import kernellog
 from rootfs_tool.shell.digest import NONE, agrees
+from rootfs_tool.shell.encoding import decoded, unpacked
 from rootfs_tool.shell.pace import Pace
 from rootfs_tool.shell.stream import Stream
 
@@ -156,14 +155,15 @@ class Wire:
             return b""
         if self._opening is not None and self._opening.fields == fields:
             plain = bytes(self._held[self._opening.end : frame.start()])
-            if agrees(plain, digest):
-                self.kernel_log += kernellog.strip(bytes(self._held[: self._opening.start]))[1]
-                return plain
+            for candidate in (unpacked(plain), plain):
+                if agrees(candidate, digest):
+                    self.kernel_log += kernellog.strip(bytes(self._held[: self._opening.start]))[1]
+                    return candidate
         stripped, messages = kernellog.strip(bytes(self._held[: frame.end()]))
         self.kernel_log += messages
         begin = b"\n\x1eB %s %s|%s\n" % (self.mark.encode(), fields, fields)
         body = stripped.rpartition(begin)[2].rpartition(b"\n\x1eE ")[0]
-        for candidate in (body, _decoded(body)):
+        for candidate in (unpacked(body), body, unpacked(decoded(body)), decoded(body)):
             if agrees(candidate, digest):
                 return candidate
         return body if digest == NONE else None
@@ -270,10 +270,3 @@ class Wire:
             tail=self.stream.tail,
             hint="it hangs, or something else has taken its console",
         )
-
-
-def _decoded(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(body, validate=False)
-    except binascii.Error:
-        return b""
