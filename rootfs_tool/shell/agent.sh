@@ -43,13 +43,25 @@ unhush() {
     level=
 }
 
-# The digest of a file: the first two words of the tool's answer, or "-" when the file is empty.
+# The digest of a file: the first two words of the tool's answer, or "-" when the file is empty; and
+# its size, where that is known.
 digest() {
     digest=-
+    size=0
     if [ -s "$1" ]; then
         # shellcheck disable=SC2046 # the words are wanted
-        set -- $($tool <"$1")
+        set -- $($tool <"$1"; $counter <"$1")
         digest=$1.$2
+        size=${3:-0}
+    fi
+}
+
+# What is long is packed; what is short can be read in a log as it is.
+show() {
+    if [ "$size" -gt 2000 ]; then
+        gzip -c "$1"
+    else
+        cat "$1"
     fi
 }
 
@@ -63,7 +75,7 @@ whole() {
     return 1
 }
 
-# send PROGRAM FILE FIELDS: an answer whose body PROGRAM prints, packed or as it is, with its digest as the last field
+# send PROGRAM FILE FIELDS: an answer whose body PROGRAM prints, with its digest as the last field
 send() {
     digest "$2"
     hush
@@ -102,7 +114,7 @@ job() {
         hush
         [ -z "$level" ] || echo "$level" >"$files.l"
         answer B "$id $fields"
-        pack "$out"
+        show "$out"
         answer E "$id $fields"
     else
         answer D "$id $fields"
@@ -188,14 +200,12 @@ tool=none
 for try in crc32 cksum md5sum; do
     type $try >/dev/null && tool=$try
 done
-# The size of a file is not to be had without one more process: a small one is packed, too.
-if type gzip >/dev/null && [ "$tool" != none ]; then
-    pack() { gzip -c "$1"; }
-else
-    pack() { cat "$1"; }
-fi
+counter=:
+case $tool in
+    md5sum | cksum) ! type gzip wc >/dev/null || counter='wc -c' ;;
+esac
 if type base64 >/dev/null; then
-    code() { pack "$1" | base64; }
+    code() { show "$1" | base64; }
 else
     code() { cat "$1"; }
 fi
@@ -242,12 +252,12 @@ while IFS= read -r line; do
             state
             answer Q "$id $last $state"
             ;;
-        whole) send pack "$out" "$id 0" ;;
-        'chunk '*) chunk pack "$text" ;;
+        whole) send show "$out" "$id 0" ;;
+        'chunk '*) chunk show "$text" ;;
         'coded '*) chunk code "$text" ;;
         'tail '*)
             tail -c "$text" "$out" >"$part"
-            send pack "$part" "$id 0"
+            send show "$part" "$id 0"
             ;;
         kill)
             stop

@@ -8,6 +8,8 @@ from collections.abc import Callable
 _FIFO = 16  # bytes that the smallest usual UART holds (16550A)
 _WHOLE = 256  # bytes in one piece when nothing is known; more than that goes unpaced too
 _GAP = 0.002  # seconds on top, in which the board's interrupt handler empties the FIFO
+_LONGEST_GAP = 0.03
+_MORE, _LESS = 1.3, 0.5  # what a damaged piece makes of the gap, and what one that arrived does
 
 
 class Pace:
@@ -19,6 +21,7 @@ class Pace:
     def __init__(self, baudrate: int) -> None:
         self._byte = 10 / baudrate  # seconds: start bit, eight data bits, stop bit
         self._piece: int | None = None
+        self._gap = _GAP
 
     def seconds(self, size: int) -> float:
         """How long ``size`` bytes take on the line."""
@@ -30,13 +33,16 @@ class Pace:
             return
         for start in range(0, len(data), self._piece):
             if start:
-                time.sleep(self.seconds(self._piece) + _GAP)
+                time.sleep(self.seconds(self._piece) + self._gap)
             write(data[start : start + self._piece])
 
     def damaged(self) -> None:
         """What was written did not arrive whole."""
+        if self._piece == _FIFO:
+            self._gap = min(_LONGEST_GAP, _MORE * self._gap)
         self._piece = max(_FIFO, (self._piece or _WHOLE) // 2)
 
     def arrived(self) -> None:
+        self._gap = max(_GAP, _LESS * self._gap)
         if self._piece is not None:
             self._piece = self._piece + 1 if self._piece < _WHOLE else None

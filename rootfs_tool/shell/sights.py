@@ -61,7 +61,7 @@ _TIME = re.compile(rb"\[ *(\d+)\.\d{6}\]")  # of a kernel's message
 _YOUNG = 20  # seconds in which a kernel has booted
 _LISTEN = 2.0  # seconds, at most, to who never stops talking
 _HEAR = 0.5  # seconds for an answer to a key, on a busy emulator too
-_AT_MOST = 4.65  # seconds: login(1) takes three to say that a password is wrong
+_AT_MOST = 4.8  # seconds: login(1) takes three to say that a password is wrong
 _GATHER = 0.01  # seconds in which more of a boot log may gather: an emulated port passes on a few
 # bytes at a time, and to look at each of them takes the processor away from the emulator.
 

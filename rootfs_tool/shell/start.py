@@ -82,8 +82,10 @@ def start(wire: Wire, flow: str, deadline: float, *, piecewise: bool = False) ->
         wire.forget()
         if there == sent or there == 0 < sent:  # it lost some of that, or took in something else
             size, wary = max(_SMALLEST, size // 2), True
+            wire.pace.damaged()
         elif sent >= 0:
             size = min(_PART, size + size // 2)
+            wire.pace.arrived()
         sent = there
         line = _line(there, text[there : there + (size // 2 if wary else size)])
         wire.write(f"{line}@{line}\n".encode() if wary else f"{line}\n".encode())
@@ -141,7 +143,9 @@ def _typed(wire: Wire, line: str, tries: int) -> bool:
             now = time.monotonic()
         if not (shown := _shown(wire)) or shown.endswith(wanted):
             wire.write(b"\r")
+            wire.pace.arrived()
             return True
+        wire.pace.damaged()
         wire.write(b"\x03")
         while now - begun < 2 * _LONGEST_ECHO and wire.receive(rest):
             now = time.monotonic()

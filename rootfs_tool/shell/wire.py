@@ -54,7 +54,7 @@ class Wire:
         self.text_only = False
         """Whether some bytes mean something else on the line: XON/XOFF."""
 
-        self._pace = Pace(baudrate)
+        self.pace = Pace(baudrate)
         self.copies = 2
         """How often a request is written in its line."""
 
@@ -71,11 +71,11 @@ class Wire:
     # -- bytes ---------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        self._pace.write(data, self.stream.write)
+        self.pace.write(data, self.stream.write)
 
     def seconds(self, size: int) -> float:
         """How long ``size`` bytes take on the line."""
-        return self._pace.seconds(size)
+        return self.pace.seconds(size)
 
     def forget(self) -> None:
         """Drop what is unread, and answers that nobody waited for."""
@@ -140,9 +140,9 @@ class Wire:
             self._opening = None
         if letter == "N":
             self._hurt()
-            self._pace.damaged()
+            self.pace.damaged()
             return
-        self._pace.arrived()
+        self.pace.arrived()
         words = tuple(fields.split(" "))
         if words[0].isdigit():
             self._settled = SETTLED
