@@ -29,7 +29,7 @@ def test_a_board_gets_the_keys_and_the_terminal_its_settings_back() -> None:
         person.until(b"# ")
         assert person.settings() != person.found
         person.type(b"echo $((6*7))\r")
-        person.until(b"\n42\r\n")
+        person.until(b"\n42\r\n# ")
         person.type(b"sh -c 'echo up; exec sleep 1000'\r")
         person.until(b"\nup\r\n")
         person.type(b"\x03")
