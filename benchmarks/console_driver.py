@@ -34,7 +34,7 @@ def serve(tool: Tool) -> None:
             else:
                 status, output = tool.run(request["command"], request["timeout"])
                 said = {"status": status, "output": base64.b64encode(output).decode()}
-        except Exception as error:
+        except Exception as error:  # each tool has errors of its own: all are answers
             said = {"error": f"{type(error).__name__}: {error}"[:300]}
         said["seconds"] = time.monotonic() - begun
         print(json.dumps(said), file=answers, flush=True)
