@@ -125,6 +125,7 @@ start() {
     [ -z "$group" ] || wait "$group"
     unhush
     last=$id
+    [ ! -e "$files.err" ] || : >"$files.err" # the new one has not said it yet
     [ ! -e "$out" ] || : >"$out" # its room is free at once; to remove it costs time, so
     started=$((started + 1))     # that is done now and then
     [ "$((started % 64))" != 0 ] || rm -f "$files-"*
@@ -180,6 +181,7 @@ chunk() {
     count=${2#*,}
     from=$out
     [ "$count" = "${count%,*}" ] || from=$files.err
+    : >"$part" # a command that has only just been started may have no file yet
     dd if="$from" of="$part" bs=512 skip="${2%%,*}" count="${count%,*}"
     digest=${state#* }
     send "$1" "$part" "$id $last:${state%% *}:${digest%% *}"

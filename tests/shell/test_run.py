@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootfs_tool.errors import ConfigError, ConsoleTimeout
+from rootfs_tool.errors import ConfigError, ConsoleError, ConsoleTimeout
 from rootfs_tool.shell import Shell
 from tests.shell.boards import attached
 
@@ -178,3 +178,27 @@ def test_a_command_that_kills_what_waits_for_it(shell: Shell) -> None:
 def test_a_late_command_is_named_without_what_goes_before_it(shell: Shell) -> None:
     with pytest.raises(ConsoleTimeout, match=r"^`echo said >&2; sleep 100` did not end"):
         shell.run("echo said >&2; sleep 100", timeout=0.5, apart=True, environment={"A": "b"})
+
+
+def test_output_that_has_gone_is_not_that_of_the_command_before(shell: Shell) -> None:
+    """As when a command is asked for its output before it has made the file for it."""
+    assert shell.run("echo the command before", on_output=lambda _: None).text
+    came: list[bytes] = []
+    files = shell.scratch("x").removesuffix(".x")
+    with pytest.raises(ConsoleError, match="is cut"):
+        shell.run(f"rm -f {files}-[0-9]*; sleep 0.5", on_output=came.append)
+    assert came == []
+
+
+def test_errors_are_not_those_of_the_command_before(shell: Shell, tmp_path: Path) -> None:
+    came: list[bytes] = []
+    assert shell.run("echo before >&2", on_error=came.append, apart=True).errors == b"before\n"
+    sh = tmp_path / "bin" / "sh"
+    program = sh.readlink()
+    sh.unlink()
+    applet = "sh" if program.name == "busybox" else ""
+    sh.write_text(f'#!/bin/sh\nsleep 0.5\n{program} {applet} "$@"\n')
+    sh.chmod(0o755)
+    came.clear()
+    shell.run("true", on_error=came.append, apart=True)
+    assert came == []
