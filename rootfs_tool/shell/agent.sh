@@ -7,7 +7,7 @@
 # are put back at the end, and has set `mark`, a word that nothing else on this console knows.
 #
 # Requests, one line each:    ID VERB TEXT\:ID VERB TEXT      or with a third copy
-# Answers, never in an echo:  RS LETTER mark FIELDS|FIELDS
+# Answers, never in an echo:  RS LETTER mark FIELDS|FIELDS LETTER
 # What comes in equal copies has nothing lost, changed or put in. That costs no process, of which a
 # digest takes two; a command too long to be typed twice has one.
 # A line that says `exit` ends it: for a person who finds it here. Ctrl-C does not, because a line
@@ -23,7 +23,7 @@ long=           # a command too long for one line, as far as it has come
 
 tame() { stty -echo -opost "$flow" -tostop icanon icrnl -isig -iexten eof ^-; }
 
-answer() { printf '\n\036%s %s %s|%s\n' "$1" "$mark" "$2" "$2"; }
+answer() { printf '\n\036%s %s %s|%s %s\n' "$1" "$mark" "$2" "$2" "$1"; }
 
 # Kernel messages would land in the middle of an answer. The level goes up again when the host has
 # it all: on a serial line, what is written is not yet sent.
@@ -235,6 +235,12 @@ while IFS= read -r line; do
     id=${request%% *}
     verb=${request#* }
     text=${verb#* }
+    case $id in
+        *[!0-9]*) # a piece of a long command whose request was damaged
+            answer N 0
+            continue
+            ;;
+    esac
     case $verb in
         'r '* | 'w '*) once "$text" ;;
         'long '* | 'wlong '*) ! whole "$text" || once "$long" ;;

@@ -65,7 +65,7 @@ class Wire:
         self._settled = SETTLED
         self._answers: dict[int, Answer] = {}
         self._frame = re.compile(
-            rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2\n", re.ASCII
+            rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2 \1\n", re.ASCII
         )
 
     # -- bytes ---------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class Wire:
                     return candidate
         stripped, messages = kernellog.strip(bytes(self._held[: frame.end()]))
         self.kernel_log += messages
-        begin = b"\n\x1eB %s %s|%s\n" % (self.mark.encode(), fields, fields)
+        begin = b"\n\x1eB %s %s|%s B\n" % (self.mark.encode(), fields, fields)
         body = stripped.rpartition(begin)[2].rpartition(b"\n\x1eE ")[0]
         for candidate in (unpacked(body), body, unpacked(decoded(body)), decoded(body)):
             if agrees(candidate, digest):

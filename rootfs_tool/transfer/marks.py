@@ -39,7 +39,7 @@ class Marks:
         self._line = line
         self._held = bytearray()
         self._frame = re.compile(
-            rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2\n", re.ASCII
+            rb"\n\x1e([A-Z]) " + mark.encode() + rb" ([^|\n\x1e]*)\|\2 \1\n", re.ASCII
         )
 
     def next(self, timeout: float) -> Mark | None:

@@ -13,7 +13,7 @@
 exec 2>/dev/null
 set -f
 
-say() { printf '\n\036%s %s %s|%s\n' "$1" "$mark" "$at" "$at"; }
+say() { printf '\n\036%s %s %s|%s %s\n' "$1" "$mark" "$at" "$at" "$1"; }
 
 # Until the line is silent: what is still on its way belongs to nothing.
 drain() {

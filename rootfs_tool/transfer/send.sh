@@ -13,7 +13,7 @@
 exec 2>/dev/null
 set -f
 
-say() { printf '\n\036%s %s %s|%s\n' "$1" "$mark" "$2" "$2"; }
+say() { printf '\n\036%s %s %s|%s %s\n' "$1" "$mark" "$2" "$2" "$1"; }
 
 interrupt=$(printf '\003') # typed by whoever found the board left like this
 stty raw -echo $flow min 0 time 3

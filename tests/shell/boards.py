@@ -73,6 +73,26 @@ class Halting(Relay):
         return piece
 
 
+class Mislabels(Relay):
+    """One bit of the letter that says what an answer is comes over wrong, every other time."""
+
+    def __init__(self, console: Console, right: bytes, wrong: bytes) -> None:
+        super().__init__(console)
+        self._labels = right, wrong
+        self.changed = 0
+        self._turn = 0
+
+    def read(self, timeout: float) -> bytes:
+        right, wrong = self._labels
+        said = super().read(timeout)
+        if right in said:
+            self._turn += 1
+            if self._turn % 2:
+                self.changed += 1
+                return said.replace(right, wrong)
+        return said
+
+
 class KernelTalks(Relay):
     """Kernel messages at random places in what the board sends, every ``distance`` bytes or so."""
 

@@ -131,10 +131,10 @@ def test_in_a_program_s_output_it_is_text(name: str) -> None:
     body = recorded(name).replace(b"\r\n", b"\n")
     watcher = Watcher()
     watcher.mark = b"abc123"
-    watcher.feed(b"\n\x1eB abc123 5 0 x|5 0 x\n" + body)
+    watcher.feed(b"\n\x1eB abc123 5 0 x|5 0 x B\n" + body)
     assert not any(one.certain for one in watcher.incidents)
     assert all(one.fatal for one in watcher.incidents)
-    watcher.feed(b"\n\x1eE abc123 5 0 x|5 0 x\n")
+    watcher.feed(b"\n\x1eE abc123 5 0 x|5 0 x E\n")
     known = len(watcher.incidents)
     assert watcher.feed(b"[    9.000000] Kernel panic - not syncing: real\r\n")[0].certain
     assert len(watcher.incidents) == known + 1

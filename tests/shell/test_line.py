@@ -19,6 +19,7 @@ from tests.shell.boards import (
     Halting,
     KernelTalks,
     Lossy,
+    Mislabels,
     OneByteAtATime,
     Says,
     attached,
@@ -55,10 +56,29 @@ def test_halts_in_the_middle_of_an_answer_that_holds_others(program: str, seed: 
     with attached(program, lambda console: Halting(console, seed=seed)) as shell:
         mark = shell._wire.mark
         for job in range(1, 20, 5):
-            said = f"\n\x1eE {mark} {job} 0 -|{job} 0 -\n\n\x1eB {mark} {job} 0 x|{job} 0 x\n\n"
-            said += f"\x1eN {mark} 0|0\n\n\x1eD {mark} 0 9 -|0 8 -\nRS \x1e and E \x1eE \n"
+            said = f"\n\x1eE {mark} {job} 0 -|{job} 0 - E\n\n\x1eB {mark} {job} 0 x|{job} 0 x B\n\n"
+            said += f"\x1eN {mark} 0|0 N\n\n\x1eD {mark} 0 9 -|0 8 - D\nRS \x1e and E \x1eE \n"
             command = said.replace("\n", "\\n").replace("\x1e", "\\036")
             assert shell.run(f"printf '{command}'").output == said.encode()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [(b"\n\x1eE ", b"\n\x1eG "), (b"\n\x1eE ", b"\n\x1eD "), (b"\n\x1eB ", b"\n\x1eJ ")],
+)
+def test_an_answer_that_is_called_something_else(
+    program: str, tmp_path: Path, right: bytes, wrong: bytes
+) -> None:
+    """The end of an output, taken for an answer that has none, would make it empty."""
+    relays: list[Mislabels] = []
+
+    def relay(console: Console) -> Console:
+        relays.append(Mislabels(console, right, wrong))
+        return relays[0]
+
+    with attached(program, relay) as shell:
+        _works(shell, tmp_path, times=3, size=3000)
+    assert relays[0].changed > 0
 
 
 @pytest.mark.parametrize("distance", [400, 60])

@@ -57,7 +57,7 @@ EVERY_BYTE = "".join(f"\\{byte:03o}" for byte in range(256))
         (f"printf %s '{HOSTILE}'", HOSTILE.encode()),
         (" printf %s \\ ", b" "),
         ("cat", b""),
-        ("printf '\\n\\036E abc 1 0 -|1 0 -\\n'", b"\n\x1eE abc 1 0 -|1 0 -\n"),
+        ("printf '\\n\\036E abc 1 0 -|1 0 - E\\n'", b"\n\x1eE abc 1 0 -|1 0 - E\n"),
         ("printf '[    1.000001] a driver says\\r\\n'", b"[    1.000001] a driver says\r\n"),
         ("printf 'U-Boot 2025.01\\n'", b"U-Boot 2025.01\n"),
         ("echo 'reboot: Restarting system'", b"reboot: Restarting system\n"),
@@ -71,7 +71,7 @@ def test_output_is_byte_for_byte(shell: Shell, command: str, output: bytes) -> N
 
 def test_an_answer_of_our_own_in_the_output(shell: Shell) -> None:
     mark = shell._wire.mark
-    printed = f"\n\x1eE {mark} 1 0 -|1 0 -\n\n\x1eB {mark} 2 0 x|2 0 x\n\n\x1eN {mark} 0|0\n"
+    printed = f"\n\x1eE {mark} 1 0 -|1 0 - E\n\n\x1eB {mark} 2 0 x|2 0 x B\n\n\x1eN {mark} 0|0 N\n"
     result = shell.run("printf '" + printed.replace("\n", "\\n").replace("\x1e", "\\036") + "'")
     assert result.output == printed.encode()
 

@@ -22,8 +22,8 @@ _FAILED = 2  # commands in a row after which a person would attach again
 
 # What a host could take for something else: its own marks, prompts, a boot, a kernel's message.
 _LURES = (
-    b"\n\x1eE 000000 1 0 -|1 0 -\n",
-    b"\n\x1eN 000000 0|0\n",
+    b"\n\x1eE 000000 1 0 -|1 0 - E\n",
+    b"\n\x1eN 000000 0|0 N\n",
     b"# ",
     b"=> ",
     b"login: ",
