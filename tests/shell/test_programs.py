@@ -100,7 +100,7 @@ def test_unsaved_text_is_still_there(
 def test_who_never_stops_talking_is_ended(
     board: ProcessConsole, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login, "_TALKS", 0.5)
+    monkeypatch.setattr(login, "_TALKS", 1.5)
     board.write(b"while :; do echo tick; sleep 0.02; done\r")
     until(board, b"tick\r")
     shell = Shell.attach(board, LINE, timeout=20)
