@@ -20,6 +20,7 @@ benchmark:
 	.venv/bin/python -m benchmarks.sdcard
 	.venv/bin/python -m benchmarks.flash
 	.venv/bin/python -m benchmarks.bringup
+	.venv/bin/python -m benchmarks.service
 	.venv/bin/python -m benchmarks.tftp
 	.venv/bin/python -m benchmarks.push
 	.venv/bin/python -m benchmarks.console

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from rootfs_tool import document, paths
+from rootfs_tool.account import hashed
 from rootfs_tool.arch import Arch
 from rootfs_tool.console.base import Line
 from rootfs_tool.document import Document
@@ -42,9 +42,6 @@ ModuleName = Annotated[
 DiskName = Annotated[
     str, Matching("[a-z][a-z0-9]{1,30}", "the kernel's name of a disk, such as mmcblk0 or vda")
 ]
-# crypt(5): SHA-256 and SHA-512; nothing in them can end a field of /etc/shadow. Debian's BusyBox
-# knows no yescrypt ($y$): with one, its login refuses every password.
-HASH = re.compile(r"\$[56]\$[A-Za-z0-9./=,$]+")
 
 
 class Disk(Model):
@@ -118,13 +115,7 @@ class Board(Model):
     @field_validator("root_password")
     @classmethod
     def _hashed(cls, value: str | None) -> str | None:
-        if value and value.startswith("$y$"):
-            raise ValueError("is yescrypt, which BusyBox does not know; use openssl passwd -6")
-        if value and not HASH.fullmatch(value):
-            raise ValueError(
-                "must be a hash, never the password itself; this makes one: openssl passwd -6"
-            )
-        return value
+        return hashed(value)
 
     @property
     def kernel_cmdline(self) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from rootfs_tool import tftp
-from rootfs_tool.checks import Program, Spawn
-from rootfs_tool.checks.base import Bench, Check, CheckFailed, CheckSkipped
+from rootfs_tool.checks import Check, Program, Reboot, Spawn
+from rootfs_tool.checks.base import Bench, CheckFailed, CheckSkipped
 from rootfs_tool.console.base import Console, Line
 from rootfs_tool.console.transcript import recorded
+from rootfs_tool.diagnosis import asking
+from rootfs_tool.diagnosis.base import Diagnosis
 from rootfs_tool.errors import ConfigError, ConsoleError, ConsoleTimeout
 from rootfs_tool.events import Event, listening, step
 from rootfs_tool.network import Network
@@ -27,7 +29,10 @@ Outcome = Literal["passed", "failed", "broken", "skipped"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """``message`` is what was found or what is wrong, ``hint`` the next step."""
+    """``message`` is what was found or what is wrong, ``hint`` the next step.
+
+    ``diagnoses`` are the causes of a failure, as far as they are known.
+    """
 
     name: str
     outcome: Outcome
@@ -35,6 +40,7 @@ class CheckResult:
     message: str
     hint: str | None = None
     output: str = ""
+    diagnoses: tuple[Diagnosis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +73,14 @@ class Bringup:
     """What is brought up, and with what.
 
     ``boot`` starts the board and hands over its console, ``host`` is where the board finds this
-    host; ``boot_timeout`` is in seconds, ``tftp_port`` 0 is any free one.
+    host, ``reach`` where this host finds a TCP port of the board's; ``boot_timeout`` is in seconds,
+    ``tftp_port`` 0 is any free one.
     """
 
     board: str
     boot: Callable[[], AbstractContextManager[Console]]
     host: HostAddress
+    reach: Callable[[int], tuple[str, int] | None]
     network: Network
     line: Line
     checks: Sequence[Check]
@@ -99,7 +107,7 @@ def bringup(wanted: Bringup, *, transcript: Path, keep: Callable[[Report], None]
             seconds=time.monotonic() - clock,
             results=tuple(found.results),
             logs=dict(found.logs),
-            incidents=found.incidents,
+            incidents=_unwanted(found.incidents, wanted.checks),
             kernel=found.kernel,
             timeline=tuple(event for event in timeline if event.kind != "output"),
         )
@@ -149,7 +157,13 @@ def _ask_all(wanted: Bringup, transcript: Path, found: _Found) -> None:
             results.extend(_skipped(wanted.checks))
             return
         results.append(_passed("boot and log in", start, f"shell on {wanted.line.device}"))
-        bench = Bench(shell=shell, network=wanted.network, server=server, host=wanted.host.seen)
+        bench = Bench(
+            shell=shell,
+            network=wanted.network,
+            server=server,
+            host=wanted.host.seen,
+            reach=wanted.reach,
+        )
         try:
             _checks(wanted.checks, bench, results, found.logs)
         finally:
@@ -186,10 +200,12 @@ def _checks(
             except ConsoleError as error:
                 results.append(_broken(f"log of {check.title}", time.monotonic(), error))
                 return
-            _judge(check, status, results)
+            _judge(check, status, bench, logs[check.title], results)
 
 
-def _judge(check: Spawn, status: int | None, results: list[CheckResult]) -> None:
+def _judge(
+    check: Spawn, status: int | None, bench: Bench, log: str, results: list[CheckResult]
+) -> None:
     """A program that was left running and ended badly since has failed after all."""
     at = next(i for i, result in enumerate(results) if result.name == check.title)
     if status is None:
@@ -198,6 +214,7 @@ def _judge(check: Spawn, status: int | None, results: list[CheckResult]) -> None
         results[at],
         outcome="failed" if status else "passed",
         message=f"{results[at].message}, then ended with status {status}",
+        diagnoses=_why(check, bench, log) if status else (),
     )
 
 
@@ -219,7 +236,29 @@ def _ask(check: Check, bench: Bench) -> tuple[CheckResult, bool]:
         result = _result(check.title, "failed", start, str(no), no.hint)
     except ConsoleError as error:
         return _broken(check.title, start, error), type(error) is not ConsoleTimeout
-    return replace(result, output="".join(heard)), False
+    said = "".join(heard)
+    if result.outcome == "failed":
+        result = replace(result, diagnoses=_why(check, bench, f"{result.message}\n{said}"))
+    return replace(result, output=said), False
+
+
+def _why(check: Check, bench: Bench, said: str) -> tuple[Diagnosis, ...]:
+    """The causes of a failure, asked for right after it."""
+    with step(f"{check.title}: why?"):
+        return asking.why(
+            bench.shell,
+            said,
+            check.subject(bench),
+            network=bench.network,
+            seen_host=bench.host,
+            reach=bench.reach,
+        )
+
+
+def _unwanted(incidents: Sequence[Incident], checks: Sequence[Check]) -> tuple[Incident, ...]:
+    """Without the restarts, where a check asks for one: in another check they are its error."""
+    asked = any(isinstance(check, Reboot) for check in checks)
+    return tuple(one for one in incidents if not (asked and one.kind == "reboot"))
 
 
 def served(checks: Sequence[Check]) -> dict[str, Path]:

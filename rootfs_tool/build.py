@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
-from rootfs_tool import blockmap, compressed, output, trees
+from rootfs_tool import blockmap, compressed, output, sbom, store, trees
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.blockmap import BlockMap
 from rootfs_tool.board import Board
@@ -19,11 +20,13 @@ from rootfs_tool.images.base import Contents, ImageFormat
 from rootfs_tool.manifest import Build, BuiltImage, Origin
 from rootfs_tool.output import Output
 from rootfs_tool.recipe import Recipe
+from rootfs_tool.sources import compiled
 from rootfs_tool.sources.apt import Archive
 
 EPOCH = 1_735_689_600  # 2025-01-01: the time of every file where no lock says another
 
 
+@store.used()
 def build(
     recipe: Recipe, out: Path, *, lock: Path, locked: bool = False, update_lock: bool = False
 ) -> Build:
@@ -39,6 +42,8 @@ def build(
     )
     with archive:
         fetched = trees.fetch(recipe, archive)
+        if update_lock:
+            compiled.pinned(archive)
         epoch = source_date_epoch(archive.save_lock())
     device_tree = board.kernel.device_tree_file(fetched.kernel)
     formats = _in_order(recipe.all_images)
@@ -57,9 +62,10 @@ def build(
             images=tuple(_image(format, contents, new, epoch, board) for format in formats),
             device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
             recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
-            artefacts=tuple(_origin(artefact, new) for artefact in fetched.artefacts),
+            artefacts=tuple(_origins(fetched.artefacts, new)),
             kernel=image.result(),
         )
+        done = replace(done, sbom=new.text(sbom.NAME, sbom.text(done, new.directory)))
         new.finish(done)
     return done
 
@@ -117,15 +123,25 @@ def _packed(card: SdCard, map: BlockMap, new: Output) -> tuple[str, BlockMap]:
     return name, map
 
 
-def _origin(artefact: Artefact, new: Output) -> Origin:
-    name = f"licences/{artefact.name}"
-    if artefact.licence is not None and name not in new.names:
-        new.copy(artefact.licence, name)
-    return Origin(
-        name=artefact.name,
-        version=artefact.version,
-        sha256=artefact.sha256,
-        origin=artefact.origin,
-        licence=name if artefact.licence is not None else None,
-        replaces=artefact.replaces,
-    )
+def _origins(artefacts: Sequence[Artefact], new: Output) -> Iterator[Origin]:
+    """Where each came from; the texts of their licences are copied."""
+    by_name = {artefact.name: artefact for artefact in artefacts}
+    for artefact in artefacts:
+        of = by_name.get(_documented(artefact), artefact)
+        name = None if of.licence is None else f"licences/{of.name}"
+        if of.licence is not None and name is not None and name not in new.names:
+            new.copy(of.licence, name)
+        yield Origin(
+            name=artefact.name,
+            version=artefact.version,
+            sha256=artefact.sha256,
+            origin=artefact.origin,
+            licence=name,
+            replaces=artefact.replaces,
+        )
+
+
+def _documented(artefact: Artefact) -> str:
+    """The package that has its copyright file, if it only links to that (Debian policy 12.5)."""
+    row = artefact.files.rows.get(f"/usr/share/doc/{artefact.name}") if artefact.files else None
+    return artefact.name if row is None else PurePosixPath(str(row[3])).name

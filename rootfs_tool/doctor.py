@@ -23,6 +23,7 @@ LIBC = Path("/usr/aarch64-linux-gnu/lib/libc.a")
 QEMU_AT_LEAST = (6, 2)  # the oldest in a Debian or Ubuntu release that still gets updates
 CACHE_NEEDS = 2 << 30  # bytes: two kernels' packages, unpacked
 TFTP_PORT = 69
+INSTEAD = {"nft": "iptables"}  # what hostnet takes where the first is missing
 
 Verdict = Literal["ok", "missing", "optional"]
 
@@ -71,13 +72,18 @@ def _programs() -> Iterator[Finding]:
         "setpriv": ("missing", "ends QEMU when we end"),
         "qemu-system-aarch64": ("missing", "boots a build"),
         "mke2fs": ("missing", "makes the file system of a card"),
+        "make": ("optional", "builds projects that have a Makefile"),
         "mksquashfs": ("optional", 'makes the one of root = "overlay"'),
         "mkfs.erofs": ("optional", "makes erofs images"),
         "aarch64-linux-gnu-gcc": ("optional", "compiles C for the board"),
+        "ssh": ("optional", "logs in to a board with [ssh]"),
+        "ip": ("optional", "sets addresses for hostnet"),
+        "nft": ("optional", "makes the NAT of hostnet, as iptables would"),
+        "dnsmasq": ("optional", "gives the leases of hostnet --dhcp"),
     }
     for program, (verdict, purpose) in purposes.items():
         try:
-            path = proc.which(program)
+            path = _path(program)
         except MissingToolError:
             package = proc.PACKAGES[program]
             yield Finding(
@@ -89,6 +95,16 @@ def _programs() -> Iterator[Finding]:
             )
         else:
             yield _qemu(path) if program.startswith("qemu") else _there(program, path)
+
+
+def _path(program: str) -> str:
+    """Where it is, or what does its work. Raises MissingToolError."""
+    try:
+        return proc.which(program)
+    except MissingToolError:
+        if program not in INSTEAD:
+            raise
+        return proc.which(INSTEAD[program])
 
 
 def _there(program: str, path: str) -> Finding:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootfs_tool import paths
+from rootfs_tool.account import User, accounts, groups_of
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.network import Network
+from rootfs_tool.service import Service, script
 from rootfs_tool.tree import Device, Directory, File, Symlink, Tree
 
 if TYPE_CHECKING:
@@ -28,17 +30,26 @@ FILES = {
     "hosts.j2": ("/etc/hosts", 0o644),
     "fstab.j2": ("/etc/fstab", 0o644),
     "resolv.conf.j2": ("/etc/resolv.conf", 0o644),
+    "interfaces.j2": ("/etc/network/interfaces", 0o644),
+    "udhcpc.script.j2": ("/etc/udhcpc/default.script", 0o755),
     "passwd.j2": ("/etc/passwd", 0o644),
     "group.j2": ("/etc/group", 0o644),
     "shadow.j2": ("/etc/shadow", 0o600),
     "profile.j2": ("/etc/profile", 0o644),
     "securetty.j2": ("/etc/securetty", 0o644),
     "shells.j2": ("/etc/shells", 0o644),
+    "respawn.j2": ("/usr/lib/rootfs-tool/respawn", 0o755),
 }
 
 # Debian's merged /usr, so that its packages' /bin, /sbin and /lib land there; the two directories
-# of programs are one, as nobody here has use for the difference.
-LINKS = {"/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/usr/sbin": "bin"}
+# of programs are one, as nobody here has use for the difference. Daemons know /run by an old name.
+LINKS = {
+    "/bin": "usr/bin",
+    "/sbin": "usr/bin",
+    "/lib": "usr/lib",
+    "/usr/sbin": "bin",
+    "/var/run": "../run",
+}
 
 # Directories that must be there, because something is mounted on them or written to them.
 DIRECTORIES = {
@@ -48,6 +59,9 @@ DIRECTORIES = {
     "/tmp": 0o1777,
     "/var/tmp": 0o1777,
 }
+
+# What BusyBox ifup and ifdown run the programs of, and fail without.
+IFUPDOWN = tuple(f"/etc/network/if-{when}.d" for when in ("pre-up", "up", "down", "post-down"))
 
 _SCRIPT = re.compile(r"S[0-9]{2}[A-Za-z0-9_-]+\.j2")
 _ORIGIN = "the init files"
@@ -64,35 +78,50 @@ def skeleton(tree: Tree) -> None:
     tree.add("/dev/null", Device(kind="char", major=1, minor=3, mode=0o666), origin=_ORIGIN)
 
 
-def add(
-    tree: Tree,
-    *,
-    network: Network,
-    line: Line,
-    modules: Sequence[str],
-    root_password: str | None,
-    root: str = "ram",
-) -> None:
-    """Render every template of init into ``tree``; one that renders to nothing adds nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Init:
+    """What the init files are made from: a board's facts, and what a recipe adds.
 
     ``root_password`` is a crypt(5) hash, empty for none, None for a locked root; ``root`` says
-    where / is, as in a board's profile. Raises ConfigError
-    naming the template and its line.
+    where / is, as in a board's profile; ``services`` come with their order, as `ordered` gives.
+    """
+
+    network: Network
+    line: Line
+    modules: Sequence[str]
+    root_password: str | None
+    root: str = "ram"
+    services: Sequence[tuple[int, Service]] = ()
+    users: Sequence[User] = ()
+    syslog: bool = False
+
+
+def add(tree: Tree, how: Init) -> None:
+    """Render every template of init into ``tree``; one that renders to nothing adds nothing.
+
+    Raises ConfigError naming the template and its line.
     """
     templates = environment()
+    values = {field.name: getattr(how, field.name) for field in fields(how)}
+    values["accounts"], values["groups"] = accounts(how.users), groups_of(how.users)
     for name, (path, mode) in {**FILES, **_scripts()}.items():
-        text = _render(
-            templates,
-            f"init/{name}",
-            network=network,
-            line=line,
-            modules=modules,
-            root_password=root_password,
-            root=root,
-        )
+        text = _render(templates, f"init/{name}", **values)
         if text.strip():
             tree.add(path, File(content=text.encode(), mode=mode), origin=f"the template {name}")
+    known = {account.name: account for account in values["accounts"]}
+    for order, service in how.services:
+        account = known.get(service.user or "")
+        text = _render(templates, "init/service.j2", service=service, account=account, **values)
+        file = File(content=text.encode(), mode=0o755)
+        tree.add(script(order, service), file, origin=f"service {service.name}")
+    for directory in IFUPDOWN if how.network.net_tool == "ifupdown" else ():
+        tree.add(directory, Directory(), origin=_ORIGIN)
     tree.add("/init", Symlink("sbin/init"), origin=_ORIGIN)
+
+
+def scripts() -> dict[str, str]:
+    """The S-scripts that templates make, by the name that a service would have."""
+    return {path.stem[3:]: path.stem for path in map(Path, _scripts())}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

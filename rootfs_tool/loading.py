@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -81,7 +82,8 @@ def _at_once(model: type[Model], table: dict[str, Any], at: Key) -> Iterator[tup
         key, value = (*at, field.alias or name), table.get(field.alias or name)
         for check in field.metadata:
             if isinstance(check, AtOnce) and isinstance(value, list):
-                yield from (((*key, *below), reason) for below, reason in check.find(value))
+                found = check.mistakes(value, table)
+                yield from (((*key, *below), reason) for below, reason in found)
         below = _bare(field.annotation)
         if isinstance(below, type) and issubclass(below, Model) and isinstance(value, dict):
             yield from _at_once(below, value, key)
@@ -206,5 +208,6 @@ def _placed(shape: Any, value: Any, key: Key, document: Document) -> Any:
             for index, one in enumerate(value)
         ]
     if shape is Path and isinstance(value, str):
-        return str(document.origin(key).parent / value)
+        home = os.path.expanduser(value)  # noqa: PTH111  # which raises nothing
+        return str(document.origin(key).parent / home)
     return value

@@ -57,6 +57,10 @@ class Build:
     images: tuple[BuiltImage, ...]
     recipe: BuiltFile
     artefacts: tuple[Origin, ...]
+    """What it is made from, the kernel first."""
+
+    sbom: BuiltFile | None = None
+    """Its software bill of materials, which has what stands here but itself."""
 
     def path(self, file: BuiltFile) -> Path:
         return self.directory / file.name
@@ -64,7 +68,7 @@ class Build:
     def files(self) -> tuple[BuiltFile, ...]:
         """Every file that out/ must hold for this build."""
         images = (file for image in self.images for file in (image.file, image.map))
-        some = (self.kernel, self.device_tree, *images, self.recipe)
+        some = (self.kernel, self.device_tree, *images, self.recipe, self.sbom)
         return tuple(file for file in some if file is not None)
 
     def image(self, format: str) -> Path:
@@ -87,35 +91,45 @@ def dumps(build: Build) -> str:
 
 def load(directory: Path) -> Build:
     """Read out/manifest.json. Raises ConfigError if it is missing, torn or of another format."""
+    build = read(directory)
+    for file in build.files():
+        if not build.path(file).is_file() or build.path(file).stat().st_size != file.size:
+            raise ConfigError(f"{build.path(file)} is missing or cut short", hint="build again")
+    return build
+
+
+def read(directory: Path) -> Build:
+    """Like ``load``, whether its files are there or not."""
     path = directory / "manifest.json"
     try:
         table = json.loads(path.read_text())
         if table.pop("format") != FORMAT:
             raise ConfigError(f"{path} is of another rootfs-tool", hint="build again")
-        build = Build(
-            directory=directory,
-            board=table["board"],
-            arch=Arch(table["arch"]),
-            cmdline=table["cmdline"],
-            epoch=table["epoch"],
-            kernel=BuiltFile(**table["kernel"]),
-            device_tree=table["device_tree"] and BuiltFile(**table["device_tree"]),
-            images=tuple(
-                BuiltImage(
-                    format=one["format"],
-                    file=BuiltFile(**one["file"]),
-                    map=BuiltFile(**one["map"]) if one.get("map") else None,
-                )
-                for one in table["images"]
-            ),
-            recipe=BuiltFile(**table["recipe"]),
-            artefacts=tuple(Origin(**one) for one in table["artefacts"]),
-        )
+        return _build(directory, table)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", hint="build it first") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: {error}", hint="build again") from None
-    for file in build.files():
-        if not build.path(file).is_file() or build.path(file).stat().st_size != file.size:
-            raise ConfigError(f"{build.path(file)} is missing or cut short", hint="build again")
-    return build
+
+
+def _build(directory: Path, table: dict[str, Any]) -> Build:
+    return Build(
+        directory=directory,
+        board=table["board"],
+        arch=Arch(table["arch"]),
+        cmdline=table["cmdline"],
+        epoch=table["epoch"],
+        kernel=BuiltFile(**table["kernel"]),
+        device_tree=table["device_tree"] and BuiltFile(**table["device_tree"]),
+        images=tuple(
+            BuiltImage(
+                format=one["format"],
+                file=BuiltFile(**one["file"]),
+                map=BuiltFile(**one["map"]) if one.get("map") else None,
+            )
+            for one in table["images"]
+        ),
+        recipe=BuiltFile(**table["recipe"]),
+        artefacts=tuple(Origin(**one) for one in table["artefacts"]),
+        sbom=BuiltFile(**table["sbom"]) if table.get("sbom") else None,
+    )

@@ -23,7 +23,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import (
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    core_schema,
+)
 
 from rootfs_tool.document import Key
 
@@ -34,6 +40,8 @@ __all__ = [
     "Kinds",
     "Matching",
     "Model",
+    "OneOrMore",
+    "Parsed",
     "ValidationError",
     "ValidationInfo",
     "field_validator",
@@ -141,29 +149,96 @@ class Matching:
 class AtOnce:
     """A check of a whole array, reported even where its elements have mistakes of their own.
 
-    ``find`` gets the array's elements (models, or the tables that would have become models) and
-    yields the key below the array and the reason of each mistake.
+    ``find`` gets the array's elements (models, or the tables that would have become models), then
+    those of ``beside`` if that is said, and yields the key below the array and the reason of each
+    mistake.
     """
 
-    find: Callable[[Sequence[Any]], Iterable[tuple[Key, str]]]
+    find: Callable[..., Iterable[tuple[Key, str]]]
+    beside: str | None = None
+    """An array of the same table, declared before, which ``find`` is to get too."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.with_info_after_validator_function(self._check, handler(source))
 
-    def _check(self, value: Sequence[Any]) -> Sequence[Any]:
+    def mistakes(self, value: Sequence[Any], table: dict[str, Any]) -> Iterable[tuple[Key, str]]:
+        """What is wrong with the array; ``table`` is that which holds it."""
+        if self.beside is None:
+            return self.find(value)
+        beside = table.get(self.beside, ())
+        return self.find(value, beside if isinstance(beside, list | tuple) else ())
+
+    def _check(self, value: Sequence[Any], info: ValidationInfo) -> Sequence[Any]:
         found = [
             InitErrorDetails(
                 type=PydanticCustomError("mistake", "{reason}", {"reason": reason}),
                 loc=key,
                 input=value,
             )
-            for key, reason in self.find(value)
+            for key, reason in self.mistakes(value, info.data)
         ]
         if found:
             raise ValidationError.from_exception_data("array", found)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """``Annotated[IPv4Network, Parsed(network, "^…$")]``: text that ``parse`` makes a value of.
+
+    ``parse`` raises ValueError with the reason; ``pattern`` is what editors are told.
+    """
+
+    parse: Callable[[str], Any]
+    pattern: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        written = core_schema.to_string_ser_schema()
+        return core_schema.no_info_plain_validator_function(self._check, serialization=written)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": self.pattern}
+
+    def _check(self, value: object) -> Any:
+        if value is None or isinstance(value, int | float | list | tuple | dict):
+            raise PydanticKnownError("string_type")
+        return self.parse(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """``Annotated[tuple[X, ...], OneOrMore()]``: an array, or one X without the brackets."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = handler(schema)
+        return {"anyOf": [array["items"], array]}
+
+    def _check(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        if isinstance(value, list | tuple):
+            return handler(tuple(value))
+        try:
+            return handler((value,))
+        except ValidationError as error:
+            found = [
+                InitErrorDetails(
+                    type=one["type"], loc=one["loc"][1:], input=one["input"], ctx=one.get("ctx", {})
+                )
+                for one in error.errors()
+            ]
+        raise ValidationError.from_exception_data("text", found)
 
 
 def keys_of(model: type[Model]) -> list[str]:

@@ -69,7 +69,7 @@ class Output:
         can pass for a whole build.
         """
         (self.directory / "manifest.json").write_text(manifest.dumps(build))
-        old = _names(self.out)
+        old = _old(self.out)
         (self.out / "manifest.json").unlink(missing_ok=True)
         for name in (*self.names, "manifest.json"):
             (self.out / name).parent.mkdir(exist_ok=True)
@@ -104,14 +104,18 @@ def _same(one: Path, other: Path) -> bool:
     return True
 
 
-def _names(out: Path) -> set[str]:
+def _old(out: Path) -> set[str]:
     """The files of the build that lies in ``out``."""
     try:
-        old = manifest.load(out)
+        return names(manifest.read(out))
     except ConfigError:
         return set()
-    licences = (one.licence for one in old.artefacts if one.licence is not None)
-    names = {*(file.name for file in old.files()), *licences}
+
+
+def names(build: Build) -> set[str]:
+    """Its files in out/ but for the manifest, the texts of licences too."""
+    licences = (one.licence for one in build.artefacts if one.licence is not None)
+    names = {*(file.name for file in build.files()), *licences}
     # A manifest that somebody else wrote may name any path at all.
     return {name for name in names if not name.startswith("/") and ".." not in Path(name).parts}
 

@@ -54,6 +54,19 @@ def cache() -> Path:
     return directory
 
 
+def state() -> Path:
+    """The user's directory of what is to be remembered, made if it is missing (same source)."""
+    directory = _xdg("XDG_STATE_HOME", ".local/state")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"nothing can be kept in {directory}: {error.strerror}",
+            hint="XDG_STATE_HOME=/a/directory/of/yours names another",
+        ) from None
+    return directory
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     named = os.environ.get(variable, "")
     root = Path(named) if named.startswith("/") else Path.home() / fallback

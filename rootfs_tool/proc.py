@@ -25,14 +25,20 @@ PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "apt-get": "apt",
     "blkid": "util-linux",
+    "dnsmasq": "dnsmasq-base",
     "dpkg-deb": "dpkg",
     "fsck.erofs": "erofs-utils",
+    "ip": "iproute2",
+    "iptables": "iptables",
     "lsblk": "util-linux",
+    "make": "make",
     "mke2fs": "e2fsprogs",
     "mkfs.erofs": "erofs-utils",
     "mksquashfs": "squashfs-tools",
+    "nft": "nftables",
     "qemu-system-aarch64": "qemu-system-arm",
     "setpriv": "util-linux",
+    "ssh": "openssh-client",
     "unshare": "util-linux",
 }
 
@@ -56,18 +62,20 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    bound: bool = False,
 ) -> str:
     """Run a program to its end and return what it wrote to stdout.
 
-    ``env`` is added to a small built environment; ``timeout`` is in seconds. Raises
-    MissingToolError, or CommandError with the pasteable command line and the last lines.
+    ``env`` is added to a small built environment; ``timeout`` is in seconds. A ``bound`` one does
+    not outlive this process, as in `running`. Raises MissingToolError, or CommandError with the
+    pasteable command line and the last lines.
     """
     args = [os.fspath(a) for a in argv]
     which(args[0])
     log.debug("+ %s", shlex.join(args))
     try:
         done = subprocess.run(
-            args,
+            [*_bound(), *args] if bound else args,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=environment(env),
@@ -129,27 +137,36 @@ def running(
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     foreground: bool = False,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs while the block does, and not a moment longer.
 
     The kernel ends it too when this process dies, however that happens (PR_SET_PDEATHSIG,
-    prctl(2)). ``foreground`` leaves it in our process group, where Ctrl-C reaches it.
+    prctl(2)). ``foreground`` leaves it in our process group, where Ctrl-C reaches it. ``env`` is
+    added to the built environment.
     """
     args = [os.fspath(a) for a in argv]
     which(args[0])
     log.debug("+ %s", shlex.join(args))
     child = subprocess.Popen(
-        [which("setpriv"), "--pdeathsig", "KILL", "--", *args],
+        [*_bound(), *args],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        env=environment({"TERM": os.environ.get("TERM", "dumb")}),
+        env=environment({"TERM": os.environ.get("TERM", "dumb"), **(env or {})}),
+        cwd=cwd,
         start_new_session=not foreground,
     )
     try:
         yield child
     finally:
         _end(child)
+
+
+def _bound() -> tuple[str, ...]:
+    """What, ahead of a program, has the kernel end it when this process dies."""
+    return (which("setpriv"), "--pdeathsig", "KILL", "--")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

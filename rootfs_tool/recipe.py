@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from rootfs_tool import board as boards
-from rootfs_tool import document
+from rootfs_tool import document, initscripts
+from rootfs_tool.account import SYSTEM, Users
 from rootfs_tool.board import Board, ModuleName
 from rootfs_tool.checks import AnyCheck
-from rootfs_tool.document import Document
+from rootfs_tool.document import Key, Table
 from rootfs_tool.errors import ConfigError
-from rootfs_tool.images import AnyImage
-from rootfs_tool.loading import load, placed
-from rootfs_tool.model import Model
+from rootfs_tool.images import AnyImage, SdCard
+from rootfs_tool.images.base import Root
+from rootfs_tool.loading import did_you_mean, load, placed
+from rootfs_tool.model import Model, model_validator
+from rootfs_tool.service import Service, Services
 from rootfs_tool.sources import AnySource
+from rootfs_tool.sources.deb import PackageName
+from rootfs_tool.ssh import Ssh
+from rootfs_tool.targets import AnyTarget, Qemu
+from rootfs_tool.targets.portforward import Forwards
 
 # What a recipe may say in the board's place: these keys are laid over the board's profile.
 OVER_BOARD = (
@@ -37,6 +46,12 @@ class Recipe(Model):
     source: tuple[AnySource, ...] = ()
     """Where more of the rootfs comes from, after the board's own sources."""
 
+    packages: tuple[PackageName, ...] = ()
+    """Debian's packages to add by name, with all that they depend on; no script of theirs runs."""
+
+    ssh: Ssh | None = None
+    """An SSH server on the board."""
+
     overlay: tuple[Path, ...] = ()
     """Directories laid over the rootfs at the end, in this order."""
 
@@ -46,8 +61,45 @@ class Recipe(Model):
     image: tuple[AnyImage, ...] = ()
     """What the rootfs becomes, in the place of the board's images."""
 
+    service: Services = ()
+    """What runs from the board's start to its end."""
+
+    user: Users = ()
+    """Who may log in beside root, and whom services run as."""
+
+    syslog: bool | None = None
+    """Keep a system log in /var/log/messages; unless said otherwise, where there is a service."""
+
+    forward: Forwards = ()
+    """The forwards of the board's QEMU machine, in the place of its own: "10022:22", HOST:BOARD."""
+
     check: tuple[AnyCheck, ...] = ()
     """What to ask of the board once it runs."""
+
+    @model_validator(mode="after")
+    def _ssh_fits(self) -> Self:
+        if self.ssh is None:
+            return self
+        if any(one.name == self.ssh.service.name for one in self.service):
+            raise ValueError(f"[ssh] is the service {self.ssh.service.name} already")
+        on_card = any(isinstance(image, SdCard) for image in self.all_images)
+        if self.ssh.host_keys is not None and (on_card or self.board.root is not Root.RAM):
+            raise ValueError(
+                "[ssh] host-keys would lie readable in the card's image: leave them out, as a "
+                "root on the card keeps the keys that the board makes itself"
+            )
+        hashes = (self.board.root_password, *(user.password for user in self.user))
+        if not (
+            self.ssh.has_keys
+            or any(user.authorized_keys or user.authorized_key_files for user in self.user)
+            or (self.ssh.password_login and any(hashes))
+            or self.overlay  # it may hold keys
+        ):
+            raise ValueError(
+                "[ssh] lets nobody in: authorized-key-files names public keys, "
+                "as ~/.ssh/id_ed25519.pub, for root"
+            )
+        return self
 
     @property
     def all_sources(self) -> tuple[AnySource, ...]:
@@ -57,7 +109,26 @@ class Recipe(Model):
     def all_modules(self) -> tuple[str, ...]:
         """In the order in which they are loaded, each once."""
         disk = self.board.disk.modules if self.board.disk else ()
-        return tuple(dict.fromkeys((*disk, *self.board.modules, *self.modules)))
+        of_network = self.board.network.modules
+        return tuple(dict.fromkeys((*disk, *self.board.modules, *self.modules, *of_network)))
+
+    @property
+    def all_services(self) -> tuple[Service, ...]:
+        return (*self.service, *((self.ssh.service,) if self.ssh else ()))
+
+    @property
+    def logs(self) -> bool:
+        """Whether the board keeps a system log."""
+        return bool(self.all_services) if self.syslog is None else self.syslog
+
+    @property
+    def all_targets(self) -> tuple[AnyTarget, ...]:
+        """The board's, its QEMU machine with the recipe's forwards if there are any."""
+        forwards = {"forward": self.forward} if self.forward else {}
+        return tuple(
+            target.model_copy(update=forwards) if isinstance(target, Qemu) else target
+            for target in self.board.target
+        )
 
     @property
     def all_images(self) -> tuple[AnyImage, ...]:
@@ -101,30 +172,55 @@ def _written(path: Path) -> Recipe:
     elif name is not None:
         own = own.wrong(("board",), 'must be the name of a board, in quotes: "qemu-aarch64"')
     own = placed(Recipe, own)
-    for index, overlay in enumerate(_overlays(own)):
-        if isinstance(overlay, str) and "\0" not in overlay and not Path(overlay).is_dir():
-            own = own.wrong(("overlay", index), f"there is no directory {overlay}")
-    for index, source in _files(own):
-        if not Path(source).is_file():
-            own = own.wrong(("source", index, "path"), f"there is no file {source}")
+    for key, reason in (*_not_there(own.table), *_unknown(own.table)):
+        own = own.wrong(key, reason)
     return load(Recipe, own, above="board", beside=OVER_BOARD)
 
 
-def _overlays(own: Document) -> list[object]:
-    written = own.table.get("overlay")
-    return written if isinstance(written, list) else []
+def _not_there(table: Table) -> Iterator[tuple[Key, str]]:
+    """The directories and files of this host that a recipe names and that are not there."""
+    for index, overlay in enumerate(_array(table, "overlay")):
+        if isinstance(overlay, str) and "\0" not in overlay and not Path(overlay).is_dir():
+            yield ("overlay", index), f"there is no directory {overlay}"
+    for index, source in enumerate(_array(table, "source")):
+        path = _text(source, "path") if _text(source, "type") == "file" else ""
+        if path and "\0" not in path and not Path(path).is_file():
+            yield ("source", index, "path"), f"there is no file {path}"
+        directory = _text(source, "directory")
+        if directory and "\0" not in directory and not Path(directory).is_dir():
+            yield ("source", index, "directory"), f"there is no directory {directory}"
+        for number, file in enumerate(_array(source, "files")):
+            if isinstance(file, str) and "\0" not in file and not Path(file).is_file():
+                yield ("source", index, "files", number), f"there is no file {file}"
+    owners = [(("user", index), one) for index, one in enumerate(_array(table, "user"))]
+    for key, owner in (*owners, (("ssh",), table.get("ssh"))):
+        for number, file in enumerate(_array(owner, "authorized-key-files")):
+            if isinstance(file, str) and "\0" not in file and not Path(file).is_file():
+                yield (*key, "authorized-key-files", number), f"there is no file {file}"
 
 
-def _files(own: Document) -> list[tuple[int, str]]:
-    """The paths of the sources that are files of this host."""
-    written = own.table.get("source")
-    sources = enumerate(written if isinstance(written, list) else [])
-    return [
-        (index, path)
-        for index, one in sources
-        if isinstance(one, dict) and one.get("type") == "file"
-        if isinstance(path := one.get("path"), str) and "\0" not in path
-    ]
+def _unknown(table: Table) -> Iterator[tuple[Key, str]]:
+    """Services that would be a user who is not there, or another script."""
+    users = [*SYSTEM, *filter(None, (_text(one, "name") for one in _array(table, "user")))]
+    scripts = {name: f"the script {script}" for name, script in initscripts.scripts().items()}
+    for index, service in enumerate(_array(table, "service")):
+        user, name = _text(service, "user"), _text(service, "name")
+        if user and user not in users:
+            guess = did_you_mean(user, users) or f'; add one: [[user]] name = "{user}"'
+            yield ("service", index, "user"), f'there is no user "{user}"{guess}'
+        if name in scripts:
+            yield ("service", index, "name"), f"{scripts[name]} is called {name} already"
+
+
+def _array(table: object, key: str) -> list[object]:
+    """What a table says under ``key``; nothing where that is no array, which `load` tells."""
+    value = table.get(key) if isinstance(table, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _text(table: object, key: str) -> str:
+    value = table.get(key) if isinstance(table, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _built(path: Path) -> Recipe:

@@ -28,7 +28,7 @@ MAKING = ".making-"  # what the names of directories start with that are no entr
 # These carry a checksum of their own, or are few of very many and looked at when they are used.
 UNCHECKED = (".xz", ".zst", ".gz", ".dtb")
 
-Kind = Literal["unpacked", "modules", "init", "segments"]
+Kind = Literal["unpacked", "scripts", "modules", "init", "segments", "sbom", "compiled"]
 
 
 class Row(NamedTuple):
@@ -210,21 +210,45 @@ def _make_room(new: Path, keep: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def used() -> Iterator[None]:
+    """Keep what is in the cache there until the block ends, for other builds do not."""
+    with locked(paths.cache(), shared=True):
+        yield
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Keep other builds out of the block; the kernel lets go when this process ends, however.
 
-    ``path`` is a directory, or a file of its own in the directory that it stands for.
+    ``path`` is a directory, or a file of its own in the directory that it stands for. ``shared``
+    lets in those that are shared too.
     """
     directory = path.is_dir()
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     lock = os.open(path, os.O_RDONLY if directory else os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            uses = path if directory else path.parent
+            events.note(f"another build uses {uses}, waiting for it to end")
+            fcntl.flock(lock, how)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def unused(directory: Path) -> Iterator[bool]:
+    """Whether nobody has ``directory`` locked; it is locked until the block ends if so."""
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            uses = path if directory else path.parent
-            events.note(f"another build uses {uses}, waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            yield False
+        else:
+            yield True
     finally:
         os.close(lock)
 

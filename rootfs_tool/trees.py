@@ -10,18 +10,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rootfs_tool import initscripts, kmod, paths, store
+from rootfs_tool import account, initscripts, kmod, network, paths, store, treecheck
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.firmware.base import Payload
 from rootfs_tool.images import SdCard
 from rootfs_tool.images.base import DATA_PARTITION, ROOT_PARTITION, Contents, Root
-from rootfs_tool.initscripts import Early
+from rootfs_tool.initscripts import Early, Init
 from rootfs_tool.recipe import Recipe
-from rootfs_tool.sources import growing
+from rootfs_tool.service import ordered
+from rootfs_tool.sources import growing, packages
 from rootfs_tool.sources.apt import Archive
 from rootfs_tool.sources.base import Source
 from rootfs_tool.sources.busybox import Busybox
+from rootfs_tool.sources.file import below
 from rootfs_tool.tree import Directory, File, Symlink, Tree
 
 
@@ -33,13 +35,19 @@ class Fetched:
     sources: tuple[tuple[Source, Artefact], ...]
     firmware: tuple[Artefact, ...] = ()
     growing: tuple[Artefact, ...] = ()
+    overlays: tuple[Artefact, ...] = ()
+    packages: tuple[Artefact, ...] = ()
+    ssh: tuple[Artefact, ...] = ()
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:
-        """Each package once."""
+        """Each package and file once, the kernel first."""
         sources = (artefact for _, artefact in self.sources)
-        found = (self.kernel, *sources, *self.firmware, *self.growing)
-        return tuple({artefact.name: artefact for artefact in found}.values())
+        found = (
+            *(self.kernel, *sources, *self.firmware, *self.growing, *self.overlays),
+            *(*self.packages, *self.ssh),
+        )
+        return tuple({(artefact.name, artefact.sha256): artefact for artefact in found}.values())
 
 
 def fetch(recipe: Recipe, archive: Archive) -> Fetched:
@@ -54,6 +62,9 @@ def fetch(recipe: Recipe, archive: Archive) -> Fetched:
         ),
         firmware=board.firmware.fetch(archive) if card and board.firmware else (),
         growing=growing.fetch(archive) if card and card.grow else (),
+        packages=packages.fetch(recipe.packages, archive),
+        ssh=recipe.ssh.fetch(archive) if recipe.ssh else (),
+        overlays=tuple(artefact for overlay in recipe.overlay for artefact in below(overlay)),
     )
 
 
@@ -82,10 +93,16 @@ def make_rootfs(recipe: Recipe, fetched: Fetched) -> Tree:
     initscripts.skeleton(tree)
     for source, artefact in fetched.sources:
         source.install(artefact, tree)
+    packages.install(fetched.packages, tree)
+    if recipe.ssh is not None:
+        recipe.ssh.install(fetched.ssh, tree)
     _add_modules(tree, recipe, fetched, recipe.all_modules)
     _add_init(tree, recipe)
     for overlay in recipe.overlay:
         _lay_over(tree, overlay)
+    account.settle(tree, recipe.user)
+    people = account.accounts(recipe.user)
+    treecheck.check(tree, recipe.all_services, recipe.board.arch, people)
     return tree
 
 
@@ -144,32 +161,38 @@ def _add_init(tree: Tree, recipe: Recipe) -> None:
     Rendering is the slowest part of a build that has everything else in the cache. A user's own
     templates may include any file, so what they make is not kept.
     """
-    board = recipe.board
-
-    def render(into: Tree) -> Tree:
-        initscripts.add(
-            into,
-            network=board.network,
-            line=board.console,
-            modules=recipe.all_modules,
-            root_password=board.root_password,
-            root=board.root,
-        )
-        return into
-
+    init = init_of(recipe)
     packaged = paths.packaged("templates").resolve()
     if any(path.is_dir() and path.resolve() != packaged for path in paths.search_path("templates")):
-        render(tree)
+        initscripts.add(tree, init)
         return
-    values = (
-        *(board.network, board.console, recipe.all_modules, board.root_password),
-        str(board.root),
-    )
-    key = hashlib.sha256(repr(values).encode())
-    for path in (Path(initscripts.__file__), *sorted(packaged.glob("init/*"))):
+
+    def rendered() -> Tree:
+        made = Tree()
+        initscripts.add(made, init)
+        return made
+
+    key = hashlib.sha256(repr(init).encode())
+    code = (Path(initscripts.__file__), *sorted(Path(network.__file__).parent.glob("*.py")))
+    for path in (*code, *sorted(packaged.glob("init/*"))):
         key.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
-    for name, node in store.kept("init", key.hexdigest(), lambda: render(Tree()).walk()):
+    for name, node in store.kept("init", key.hexdigest(), lambda: rendered().walk()):
         tree.add(name, node, origin="the init files")
+
+
+def init_of(recipe: Recipe) -> Init:
+    """What the recipe's init files are made from."""
+    board = recipe.board
+    return Init(
+        network=board.network,
+        line=board.console,
+        modules=recipe.all_modules,
+        root_password=board.root_password,
+        root=board.root,
+        services=ordered(recipe.all_services),
+        users=recipe.user,
+        syslog=recipe.logs,
+    )
 
 
 def _lay_over(tree: Tree, overlay: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.place import place, warm  # noqa: F401  # fixtures of several files
+
 CHECKOUT = Path(__file__).parent.parent
 NEEDS = {
     "qemu": "qemu-system-aarch64",
@@ -45,12 +47,13 @@ def _lacking(reason: str) -> None:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example programs, compiled statically for the board."""
     directory = tmp_path_factory.mktemp("programs")
-    for name in ("hello", "tcp_receiver", "tcp_sender"):
+    examples = CHECKOUT / "examples"
+    for source in (*examples.glob("*.c"), *(examples / "network").glob("*.c")):
         subprocess.run(
             [
                 *("aarch64-linux-gnu-gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror"),
-                *("-O2", "-s", "-static", "-o", directory / name),
-                CHECKOUT / "examples" / f"{name}.c",
+                *("-O2", "-s", "-static", "-pthread", "-o", directory / source.stem),
+                source,
             ],
             check=True,
         )

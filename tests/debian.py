@@ -23,13 +23,17 @@ def package(
     files: dict[str, Content],
     *,
     depends: str = "",
+    provides: str = "",
     executable: tuple[str, ...] = (),
+    postinst: str = "",
 ) -> Path:
     """A .deb with these files in it, made by dpkg-deb."""
     with tempfile.TemporaryDirectory() as made:
         root = Path(made, "root")
         root.mkdir(mode=0o755)
-        everything = {f"/usr/share/doc/{name}/copyright": f"{name}: free\n".encode(), **files}
+        doc = f"/usr/share/doc/{name}"
+        free: dict[str, Content] = {f"{doc}/copyright": f"{name}: free\n".encode()}
+        everything = {**(free if doc not in files else {}), **files}
         for path, content in everything.items():
             at = root / path.lstrip("/")
             at.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +51,15 @@ def package(
             "Architecture": "arm64",
             "Maintainer": "Nobody <nobody@invalid>",
             **({"Depends": depends} if depends else {}),
+            **({"Provides": provides} if provides else {}),
             "Description": "made for a test",
         }
         (root / "DEBIAN").mkdir(mode=0o755)
         control = "".join(f"{key}: {value}\n" for key, value in fields.items())
         (root / "DEBIAN" / "control").write_text(control)
+        if postinst:
+            (root / "DEBIAN" / "postinst").write_text(f"#!/bin/sh\nset -e\n{postinst}\n")
+            (root / "DEBIAN" / "postinst").chmod(0o755)
         # A version's epoch is left out of a file's name, as in Debian's archive.
         deb = directory / f"{name}_{version.rpartition(':')[2]}_arm64.deb"
         subprocess.run(

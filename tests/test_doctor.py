@@ -39,7 +39,7 @@ def test_a_ready_host_passes_without_a_compiler(host: Path) -> None:
     ran = doctor(host)
     assert ran.status == 0, ran.said
     assert "aarch64-linux-gnu-gcc" in ran.stdout
-    assert " squashfs-tools erofs-utils gcc-aarch64-linux-gnu\n" in ran.stdout
+    assert " squashfs-tools erofs-utils gcc-aarch64-linux-gnu openssh-client\n" in ran.stdout
 
 
 @pytest.mark.qemu
@@ -70,3 +70,29 @@ def test_a_cache_that_cannot_be_made_is_said(host: Path, tmp_path: Path) -> None
     ran = doctor(host, XDG_CACHE_HOME=str(tmp_path / "file"))
     assert ran.status == 1
     assert "XDG_CACHE_HOME" in ran.stdout
+
+
+@pytest.mark.qemu
+@pytest.mark.root
+def test_what_hostnet_needs_is_wanted_but_no_must(host: Path) -> None:
+    """As if they were not there: the programs of /usr/sbin are found whatever PATH says."""
+    tools = {name: shutil.which(name) for name in ("ip", "nft", "xtables-nft-multi", "dnsmasq")}
+    assert all(tools.values()), tools
+    hidden = [f"mount --bind /dev/null {path}" for path in tools.values()]
+    without_nft = [one for one in hidden if "nft" in one and "multi" not in one]
+    for mounts, words in (
+        (hidden, {"iproute2", "nftables", "dnsmasq-base"}),
+        (without_nft, set()),  # iptables does as well
+    ):
+        script = " && ".join([*mounts, 'exec "$0" doctor'])
+        ran = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, PROGRAM],
+            env={**os.environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        lines = [one for one in ran.stdout.splitlines() if "--no-install-recommends" in one]
+        wanted = {"iproute2", "nftables", "dnsmasq-base"} & set(" ".join(lines).split())
+        assert wanted == words, ran.stdout

@@ -37,12 +37,15 @@ def test_layers_and_the_homes_of_libraries() -> None:
 
 def test_shell_scripts() -> None:
     scripts = [*CHECKOUT.glob("rootfs_tool/*/*.sh")]
-    assert len(scripts) == 3
+    assert len(scripts) == 5
     passes("shellcheck", ".ci/run", ".ci/setup", *scripts)
 
 
 def test_the_examples_compile_without_a_warning(programs: Path) -> None:
-    assert {path.name for path in programs.iterdir()} == {"hello", "tcp_receiver", "tcp_sender"}
+    assert {path.name for path in programs.iterdir()} == {
+        *("hello", "tcp_receiver", "tcp_sender"),
+        *("echo_client", "echo_server", "http_loopback"),
+    }
 
 
 def test_setup_and_doctor_name_the_same_packages() -> None:

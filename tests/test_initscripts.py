@@ -14,7 +14,7 @@ from rootfs_tool import initscripts
 from rootfs_tool.board import Board, known
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConfigError
-from rootfs_tool.initscripts import Early
+from rootfs_tool.initscripts import Early, Init
 from rootfs_tool.network import Network
 from rootfs_tool.recipe import Recipe
 from rootfs_tool.tree import Device, Directory, File, Symlink, Tree
@@ -42,14 +42,14 @@ def rendered(
 ) -> dict[str, str]:
     """The text of every init file, by its path."""
     tree = Tree()
-    initscripts.add(
-        tree,
+    how = Init(
         network=network,
         line=line or Line(),
         modules=modules,
         root_password=root_password,
         root=root,
     )
+    initscripts.add(tree, how)
     return {
         str(path): node.content.decode()
         for path, node in tree.walk()
@@ -183,7 +183,8 @@ def test_lo_left_down_says_so() -> None:
 def test_root_password(password: str | None, line: str) -> None:
     assert rendered(network(), root_password=password)["/etc/shadow"].splitlines()[0] == line
     tree = Tree()
-    initscripts.add(tree, network=network(), line=Line(), modules=(), root_password=password)
+    how = Init(network=network(), line=Line(), modules=(), root_password=password)
+    initscripts.add(tree, how)
     shadow = tree.get("/etc/shadow")
     assert isinstance(shadow, File)
     assert shadow.mode == 0o600

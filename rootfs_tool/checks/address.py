@@ -1,17 +1,21 @@
-"""Has an interface the address that the profile gives it?"""
+"""Has an interface the addresses that the profile gives it, or a lease?"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal
 
 from rootfs_tool.checks import ifconfig
 from rootfs_tool.checks.base import Bench, Check, CheckFailed, CheckSkipped
+from rootfs_tool.checks.ifconfig import Seen
+from rootfs_tool.diagnosis.subject import Subject
 from rootfs_tool.network import Interface
 
 
 class Address(Check):
-    """An interface is up, with its address and netmask, and has a link."""
+    """An interface is up, with its addresses and netmasks, or a lease, and has a link."""
 
     type: Literal["address"] = "address"
 
@@ -25,38 +29,70 @@ class Address(Check):
     def title(self) -> str:
         return f"interface {self.interface}"
 
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(network=True, interface=self.interface)
+
     def run(self, bench: Bench) -> str:
         wanted = next((one for one in bench.network.interface if one.name == self.interface), None)
         if wanted is None:
             raise CheckSkipped(f"the profile has no interface {self.interface}")
         deadline = time.monotonic() + self.wait
-        while (wrong := _wrong(_seen(bench, self.interface), wanted)) is not None:
+        while (wrong := _wrong(there := _look(bench, wanted), wanted)) is not None:
             if time.monotonic() >= deadline:
                 raise wrong
             bench.shell.run("sleep 0.2 2>/dev/null || sleep 1")
-        return f"{wanted.address} up, running"
+        has = ", ".join([*map(str, wanted.address), *filter(None, [there.lease])])
+        state = "up" if wanted.type == "dummy" else "up, running"
+        return f"{has}; {state}" if there.lease else f"{has} {state}".strip()
 
 
-def _seen(bench: Bench, interface: str) -> ifconfig.Seen | None:
-    seen, _ = ifconfig.ask(bench.shell, interface)
-    return seen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _There:
+    """``lease`` is what the script of the DHCP client wrote down of it; empty if nothing."""
+
+    seen: Seen | None
+    addresses: frozenset[IPv4Interface | IPv6Interface]
+    lease: str
 
 
-def _wrong(seen: ifconfig.Seen | None, wanted: Interface) -> CheckFailed | None:
-    name, address = wanted.name, wanted.address
+def _look(bench: Bench, wanted: Interface) -> _There:
+    """All about an interface in one round trip."""
+    lease = f"cat /run/udhcpc.{wanted.name}.lease 2>/dev/null"
+    then = f"{{ {ifconfig.every_address(wanted.name)}; }}; echo; echo lease $({lease})"
+    seen, said = ifconfig.ask(bench.shell, wanted.name, then=then)
+    listed, _, lease = said.rpartition("lease")
+    return _There(seen=seen, addresses=ifconfig.addresses(listed, wanted.name), lease=lease.strip())
+
+
+def _wrong(there: _There, wanted: Interface) -> CheckFailed | None:
+    name, seen = wanted.name, there.seen
     if seen is None:
         return CheckFailed(
             f"the board has no {name}",
             hint="is its driver among the profile's modules? dmesg on the board tells more",
         )
-    configure = f"ifconfig {name} {address.ip} netmask {address.netmask} up"
-    if seen.address is None or "UP" not in seen.flags:
-        return CheckFailed(f"{name} is not configured", hint=f"on the board: {configure}")
-    if (seen.address, seen.netmask) != (str(address.ip), str(address.netmask)):
+    missing = [one for one in wanted.address if one not in there.addresses]
+    if "UP" not in seen.flags or (missing and not wanted.dhcp and seen.address is None):
+        return CheckFailed(f"{name} is not configured", hint=_mend(wanted))
+    if wanted.dhcp and not (there.lease and seen.address):
         return CheckFailed(
-            f"{name} has {seen.address} netmask {seen.netmask}, not {address.with_netmask}",
-            hint=f"on the board: {configure}",
+            f"{name} has no lease: no DHCP server answers",
+            hint=f"is there one on its cable? on the board: udhcpc -n -q -i {name}",
         )
-    if not seen.carrier:
+    if missing and len(wanted.address) == 1 and isinstance(missing[0], IPv4Interface):
+        return CheckFailed(
+            f"{name} has {seen.address} netmask {seen.netmask}, not {missing[0].with_netmask}",
+            hint=_mend(wanted),
+        )
+    if missing:
+        return CheckFailed(f"{name} has not {', '.join(map(str, missing))}", hint=_mend(wanted))
+    if not seen.carrier and wanted.type != "dummy":
         return CheckFailed(f"{name} has no link", hint="is the cable plugged in, at both ends?")
     return None
+
+
+def _mend(wanted: Interface) -> str:
+    if len(wanted.address) == 1 and wanted.ipv4:
+        address = wanted.ipv4[0]
+        return f"on the board: ifconfig {wanted.name} {address.ip} netmask {address.netmask} up"
+    return "on the board: /etc/init.d/S40network restart"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, TypeVar
 
+from rootfs_tool.diagnosis.subject import Subject
 from rootfs_tool.model import Model
 from rootfs_tool.network import Network
 from rootfs_tool.shell import Shell
 from rootfs_tool.tftp import Server
+
+Found = TypeVar("Found")
 
 
 class CheckFailed(Exception):
@@ -27,12 +32,17 @@ class CheckSkipped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """All that a check may touch. ``host`` is this computer as the board sees it."""
+    """All that a check may touch.
+
+    ``host`` is this computer as the board sees it; ``reach`` says where this computer reaches a
+    TCP port of the board's, None if nowhere.
+    """
 
     shell: Shell
     network: Network
     server: Server
     host: IPv4Address
+    reach: Callable[[int], tuple[str, int] | None]
 
 
 class Check(Model, ABC):
@@ -44,6 +54,22 @@ class Check(Model, ABC):
         """How the report names it."""
         return str(self.type)
 
+    def subject(self, bench: Bench) -> Subject:
+        """What a diagnosis should know of the question if the answer is no."""
+        return Subject()
+
     @abstractmethod
     def run(self, bench: Bench) -> str:
         """Ask the board; returns what was found. Raises CheckFailed or CheckSkipped."""
+
+
+def patiently(bench: Bench, seconds: float, ask: Callable[[], Found]) -> Found:
+    """What ``ask`` finds, which may take so long to come true: asked again while it fails."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except CheckFailed:
+            if time.monotonic() >= deadline:
+                raise
+        bench.shell.run("sleep 0.2 2>/dev/null || sleep 1")

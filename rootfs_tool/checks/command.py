@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rootfs_tool.checks.base import Bench, Check, CheckFailed
+from rootfs_tool.diagnosis.subject import Subject
 
 
 class Command(Check):
@@ -27,6 +28,9 @@ class Command(Check):
     @property
     def title(self) -> str:
         return f"command {self.command}"
+
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(command=self.command)
 
     def run(self, bench: Bench) -> str:
         result = bench.shell.run(self.command, timeout=self.timeout)

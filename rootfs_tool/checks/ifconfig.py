@@ -1,9 +1,10 @@
-"""What BusyBox ifconfig says about one interface."""
+"""What BusyBox ifconfig says about one interface, and ip where the board has it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
 
 from rootfs_tool.shell import Shell
 
@@ -14,8 +15,9 @@ _BETWEEN = "--- then ---"
 class Seen:
     """``flags`` are ifconfig's words: UP, LOOPBACK and the like; ``carrier`` is the link itself.
 
-    RUNNING is not asked for: the kernel sets it up to a second after the carrier is there
-    (net/core/link_watch.c), so it would make every bring-up a second longer.
+    ``address`` and ``netmask`` are those of its first IPv4 address. RUNNING is not asked for: the
+    kernel sets it up to a second after the carrier is there (net/core/link_watch.c), so it would
+    make every bring-up a second longer.
     """
 
     address: str | None
@@ -54,3 +56,21 @@ def parse(text: str) -> Seen:
         flags=frozenset(flags[1].split()) if flags else frozenset(),
         carrier=text.rstrip().endswith("\n1"),
     )
+
+
+def every_address(interface: str) -> str:
+    """The command whose output `addresses` reads: ip's, else that of ifconfig with the aliases."""
+    return f"ip addr show dev {interface} 2>/dev/null || ifconfig -a"
+
+
+def addresses(text: str, interface: str) -> frozenset[IPv4Interface | IPv6Interface]:
+    """All addresses of an interface, its aliases' too, in what `every_address` printed."""
+    found: set[IPv4Interface | IPv6Interface] = set()
+    for block in re.split(r"\n\n", text):
+        name = block.split(maxsplit=1)[0] if block.split() else ""
+        if name.endswith(":") or name.partition(":")[0] == interface:  # "2:" is of ip's
+            found.update(map(IPv4Interface, re.findall(r"inet (\S+/\d+)", block)))
+            found.update(map(IPv6Interface, re.findall(r"inet6 (?:addr: )?(\S+/\d+)", block)))
+            pairs = re.findall(r"inet addr:(\S+).*Mask:(\S+)", block)
+            found.update(IPv4Interface(f"{address}/{mask}") for address, mask in pairs)
+    return frozenset(found)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rootfs_tool.checks import ifconfig
 from rootfs_tool.checks.base import Bench, Check, CheckFailed
+from rootfs_tool.diagnosis.subject import Subject
 
 MEND = (
     "on the board: ifconfig lo 127.0.0.1 up; for good: [network] loopback = true, and build again"
@@ -20,6 +21,9 @@ class Loopback(Check):
     @property
     def title(self) -> str:
         return "loopback lo"
+
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(interface="lo")
 
     def run(self, bench: Bench) -> str:
         ping = "ping -c 1 -W 2 127.0.0.1 && echo answers"

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from rootfs_tool.checks.base import Bench, Check, CheckFailed, CheckSkipped
+from rootfs_tool.diagnosis.subject import Subject
 
 
 class Ping(Check):
@@ -19,6 +20,9 @@ class Ping(Check):
     @property
     def title(self) -> str:
         return f"ping {self.address or 'host'}"
+
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(network=True, peer=self.address or bench.host)
 
     def run(self, bench: Bench) -> str:
         address = self.address or bench.host

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rootfs_tool.checks.base import Bench, Check, CheckFailed
 from rootfs_tool.checks.fetch import TO, fetch
+from rootfs_tool.diagnosis.subject import Subject
 from rootfs_tool.errors import ConsoleTimeout
 from rootfs_tool.events import output
 
@@ -31,6 +32,9 @@ class Program(Check):
     @property
     def title(self) -> str:
         return " ".join(["run", self.file.name, *self.arguments])
+
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(program=self.file, served=bench.server.port)
 
     def run(self, bench: Bench) -> str:
         path = fetch(bench, self.file)

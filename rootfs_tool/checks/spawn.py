@@ -9,6 +9,7 @@ from typing import Literal
 from rootfs_tool.checks.base import Bench, Check, CheckFailed
 from rootfs_tool.checks.fetch import TO, fetch
 from rootfs_tool.checks.program import meaning
+from rootfs_tool.diagnosis.subject import Subject
 
 # Wait until the program sleeps in the kernel (accept, read, …) or has ended, for a second at most:
 # whoever is run next may count on it. The third field of /proc/PID/stat is its state (proc(5)).
@@ -35,6 +36,9 @@ class Spawn(Check):
     @property
     def title(self) -> str:
         return " ".join(["spawn", self.file.name, *self.arguments])
+
+    def subject(self, bench: Bench) -> Subject:
+        return Subject(program=self.file, served=bench.server.port)
 
     def run(self, bench: Bench) -> str:
         path = fetch(bench, self.file)

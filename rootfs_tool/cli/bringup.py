@@ -14,9 +14,9 @@ from typing import TypedDict
 
 import click
 
-from rootfs_tool import elf
+from rootfs_tool import elf, store
 from rootfs_tool.bringup import Bringup, Report, bringup
-from rootfs_tool.checks import Check, Program, Spawn, of_network
+from rootfs_tool.checks import Check, Program, Reboot, Spawn, of_network, of_services
 from rootfs_tool.cli.line import ask_password, attached
 from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
@@ -97,14 +97,15 @@ def command(
             boot_timeout=boot_timeout,
             tftp_port=tftp_port,
             ask_password=ask_password(),
-            **_target(what, recipe, file, out, console),
+            **_target(what, recipe, file, out, console, checks),
         )
         directory = _directory(Path(what) if is_build(what) else out)
-        report = bringup(
-            wanted,
-            transcript=directory / "console.log",
-            keep=lambda report: save(report, directory / "report.json"),
-        )
+        with store.locked(directory):  # by which `clean` knows that it is being written
+            report = bringup(
+                wanted,
+                transcript=directory / "console.log",
+                keep=lambda report: save(report, directory / "report.json"),
+            )
     _show(report, directory, as_json)
     if junit is not None:
         junit.write_text(to_junit(report))
@@ -121,7 +122,8 @@ def _checks(
     for text in runs:
         file, arguments = _command_line("--run", text)
         programs.append(Program(file=file, arguments=arguments, timeout=timeout))
-    checks = (*of_network(recipe.board.network), *programs, *recipe.check)
+    services = of_services([one.name for one in recipe.all_services], recipe.check)
+    checks = (*of_network(recipe.board.network), *services, *programs, *recipe.check)
     for check in checks:
         if isinstance(check, (Program, Spawn)):
             elf.check(check.file, recipe.board.arch)
@@ -143,28 +145,36 @@ class Where(TypedDict):
 
     boot: Callable[[], AbstractContextManager[Console]]
     host: HostAddress
+    reach: Callable[[int], tuple[str, int] | None]
 
 
-def _target(what: str, recipe: Recipe, file: Path, out: Path, url: str | None) -> Where:
+def _target(
+    what: str, recipe: Recipe, file: Path, out: Path, url: str | None, checks: Sequence[Check]
+) -> Where:
     """The board at ``url``; without one, the target that WHAT names first."""
     targets = recipe.board.target
     board = attached(targets if url else targets[:1], url)
-    return _attached(recipe, board) if board else _machine(what, recipe, file, out)
+    if board:
+        return _attached(recipe, board)
+    reboots = any(isinstance(check, Reboot) for check in checks)
+    return _machine(what, recipe, file, out, reboots)
 
 
 def _attached(recipe: Recipe, board: Attached) -> Where:
     return Where(
         boot=partial(board.boot, None, recipe.board.console),
         host=board.host(recipe.board.network),
+        reach=partial(board.reach, recipe.board.network),
     )
 
 
-def _machine(what: str, recipe: Recipe, file: Path, out: Path) -> Where:
-    qemu = machine(recipe)
+def _machine(what: str, recipe: Recipe, file: Path, out: Path, reboots: bool) -> Where:
+    qemu, network = machine(recipe), recipe.board.network
     build = built(what, recipe, file, out)
     return Where(
-        boot=partial(qemu.boot, build, recipe.board.console),
-        host=qemu.host(recipe.board.network),
+        boot=partial(qemu.boot, build, recipe.board.console, network=network, reboots=reboots),
+        host=qemu.host(network),
+        reach=partial(qemu.reach, network),
     )
 
 

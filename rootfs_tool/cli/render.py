@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from rootfs_tool import initscripts, recipe
+from rootfs_tool import initscripts, recipe, trees
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.tree import File, Tree
 
@@ -24,14 +24,7 @@ def command(what: str, out: Path | None) -> None:
     """Write the init files of WHAT, a board's name or a recipe.toml."""
     found, _ = recipe.find(what)
     tree = Tree()
-    initscripts.add(
-        tree,
-        network=found.board.network,
-        line=found.board.console,
-        modules=found.all_modules,
-        root_password=found.board.root_password,
-        root=found.board.root,
-    )
+    initscripts.add(tree, trees.init_of(found))
     for path, node in tree.walk():
         if not isinstance(node, File):
             continue

@@ -28,4 +28,6 @@ def command(what: str, out: Path, card: Path | None) -> None:
     with progress():
         build = built(what, recipe, file, out)
     click.echo("leave with `poweroff` on the board, or Ctrl-A then X", err=True)
-    sys.exit(qemu.run(build, card=card))
+    for board, host in qemu.forwards().items():
+        click.echo(f"127.0.0.1:{host} -> the board's TCP port {board}", err=True)
+    sys.exit(qemu.run(build, card=card, network=recipe.board.network))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rootfs_tool import manifest
+import click
+
+from rootfs_tool import hostkeys, manifest
 from rootfs_tool.build import build
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.manifest import Build
@@ -17,9 +19,13 @@ def built(what: str, recipe: Recipe, file: Path, out: Path) -> Build:
 
     Raises whatever building raises.
     """
-    if is_build(what):
-        return manifest.load(Path(what))
-    return build(recipe, out, lock=file.with_suffix(".lock"))
+    done = (
+        manifest.load(Path(what))
+        if is_build(what)
+        else build(recipe, out, lock=file.with_suffix(".lock"))
+    )
+    # Until the command ends.
+    return click.get_current_context().with_resource(hostkeys.given(recipe, done))
 
 
 def is_build(what: str) -> bool:
@@ -29,7 +35,7 @@ def is_build(what: str) -> bool:
 
 def machine(recipe: Recipe) -> Qemu:
     """The first QEMU machine of the board. Raises ConfigError if it has none."""
-    for target in recipe.board.target:
+    for target in recipe.all_targets:
         if isinstance(target, Qemu):
             return target
     raise ConfigError(

@@ -52,7 +52,8 @@ def _case(report: Report, result: CheckResult) -> ET.Element:
         inner = ET.SubElement(
             case, tags[result.outcome], message=_clean(result.message.partition("\n")[0])
         )
-        inner.text = _clean("\n".join(filter(None, (result.message, result.hint))))
+        why = (f"cause: {one.cause}\nmend: {one.mend}" for one in result.diagnoses)
+        inner.text = _clean("\n".join(filter(None, (result.message, result.hint, *why))))
     if result.output:
         ET.SubElement(case, "system-out").text = _clean(result.output)
     return case

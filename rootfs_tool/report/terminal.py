@@ -50,14 +50,23 @@ def _incidents(report: Report) -> Iterator[RenderableType]:
 
 
 def _wrong(report: Report) -> Iterator[RenderableType]:
+    told: dict[str, str] = {}  # a cause, and the check beneath which it stands
     for result in report.results:
         if result.outcome in ("failed", "broken"):
-            yield from _trouble(result)
+            yield from _trouble(result, told)
 
 
-def _trouble(result: CheckResult) -> Iterator[RenderableType]:
+def _trouble(result: CheckResult, told: dict[str, str]) -> Iterator[RenderableType]:
     yield Text.assemble("\n", (f"{result.name}: ", "bold red"), result.message)
-    if result.hint:
+    for one in result.diagnoses:
+        if told.setdefault(one.cause, result.name) != result.name:
+            yield Text.assemble("  ", ("cause: ", "bold"), f"the same as of {told[one.cause]}")
+            continue
+        yield Text.assemble("  ", ("cause: ", "bold"), one.cause)
+        shown = (line for line in one.evidence if line not in result.message)
+        yield from (Text(f"    | {line}") for line in shown)
+        yield Text.assemble("  ", ("mend: ", "bold green"), one.mend)
+    if result.hint and not result.diagnoses:
         yield Text(f"  hint: {result.hint}")
     if result.outcome == "broken" and result.output:
         yield from _block("the last lines of the console", result.output)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,8 @@ from rootfs_tool.artefact import Artefact
 from rootfs_tool.errors import ConfigError, FetchError
 from rootfs_tool.loading import did_you_mean
 from rootfs_tool.sources import lock
-from rootfs_tool.sources.lock import Lock, Pin
+from rootfs_tool.sources.lock import Closure, Lock, Pin
+from rootfs_tool.sources.memory import Memory
 from rootfs_tool.store import Stored
 
 DAY = 86_400  # seconds
@@ -41,20 +40,23 @@ class Archive:
     lock: Path
     locked: bool = False
     update_lock: bool = False
-    _before: Lock = field(init=False, repr=False)
+    before: Lock = field(init=False, repr=False)
+    fetched: set[str] = field(init=False, repr=False, default_factory=set)  # names asked for
     _pins: Mapping[str, Pin] = field(init=False, repr=False)
+    _closure: Closure | None = field(init=False, repr=False)
     _taken: dict[str, Pin] = field(init=False, repr=False, default_factory=dict)
     _states: dict[str, AptState] = field(init=False, repr=False, default_factory=dict)
     _open: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         try:
-            self._before = lock.load(self.lock, suite=self.suite, arch=self.arch)
+            self.before = lock.load(self.lock, suite=self.suite, arch=self.arch)
         except ConfigError:
             if not self.update_lock:
                 raise
-            self._before = Lock()
-        self._pins = {} if self.update_lock else self._before.pins
+            self.before = Lock()
+        self._pins = {} if self.update_lock else self.before.pins
+        self._closure = None if self.update_lock else self.before.closure
 
     def __enter__(self) -> Archive:
         return self
@@ -65,73 +67,134 @@ class Archive:
         self._states.clear()
         self._open.close()
 
-    def fetch(self, name: str, *, follow: str = "", component: str = "main") -> Artefact:
+    def closure(self, names: Collection[str]) -> tuple[str, ...]:
+        """The packages ``names`` of main and all that they need, as the lock says, or else apt.
+
+        Says what is left out, as only maintainer scripts need it. Raises FetchError.
+        """
+        asked = tuple(sorted(set(names)))
+        if self._closure is None or self._closure.asked != asked:
+            if self.locked:
+                raise FetchError(
+                    f"{self.lock} does not say what {', '.join(asked)} bring",
+                    hint="a build without --locked adds it",
+                )
+            forgotten = self.update_lock or self._can_say()
+            self._closure = None if forgotten else self._memory.closure(asked)
+            self._closure = self._closure or self._resolve(asked)
+        return self._closure.taken
+
+    def fetch(
+        self, name: str, *, follow: str = "", component: str = "main", scripts: bool = False
+    ) -> Artefact:
         """The package called ``name``, unpacked.
 
-        If its first dependency's name starts with ``follow``, it only stands for that one. Asks
-        the archive only for what is not in the cache. Raises FetchError.
+        If its first dependency's name starts with ``follow``, it only stands for that one. Its
+        maintainer scripts are kept if ``scripts`` says so. Asks the archive only for what is not in
+        the cache. Raises FetchError.
         """
+        self.fetched.add(name)
         pinned = self._pins.get(name)
         if pinned is None and self.locked:
             raise FetchError(
                 f"{self.lock} pins no {name} of {self.suite}", hint="--update-lock pins the newest"
             )
-        pin, stored = self._cached(name, pinned) or self._get(name, pinned, follow, component)
+        cached = self._cached(name, pinned, scripts)
+        pin, stored = cached or self._get(name, pinned, follow, component, scripts)
         return self._artefact(pin, stored, pinned)
 
+    def ahead(self, names: Sequence[str], *, scripts: bool = False) -> None:
+        """Download at once what `fetch` will want of main, as far as it is not in the cache.
+
+        Raises FetchError.
+        """
+        missing = {name: self._pins.get(name) for name in names}
+        for name, pin in tuple(missing.items()):
+            if self._cached(name, pin, scripts) or (self.locked and pin is None):
+                del missing[name]
+        if len(missing) > 1:
+            with store.unwritable(paths.cache()):
+                state = self._state("main")
+                state.update()
+                with suppress(FetchError):  # one has left the archive: _choose() knows what to do
+                    state.shown(tuple(missing))
+                chosen = [self._choose(state, name, pin, "") for name, pin in missing.items()]
+                # Another build may have been faster.
+                state.download_ahead([one for pin, one in chosen if not _stored(pin, scripts)])
+
+    def proposed(self) -> Lock:
+        """What the lock is to say: its pins, and what was taken beside them."""
+        pins = {**self._pins, **self._taken}
+        known = pins.items() <= self.before.pins.items()
+        epoch = self.before.epoch if known else int(time.time()) // DAY * DAY
+        return Lock(pins=pins, epoch=epoch, closure=self._closure)
+
     def save_lock(self) -> int | None:
-        """Write what was taken into the lock, if it pins less than that; returns its epoch.
+        """Write what was taken into the lock, if it says anything else; returns its epoch.
 
         That is the day of the last change of its pins, in seconds since 1970; None if no lock says.
 
         Where it can't be written the build goes on, and takes the same again from the cache; with
         ``update_lock`` that is a ConfigError.
         """
-        new = {name: pin for name, pin in self._taken.items() if name not in self._pins}
-        if not new:
-            return self._before.epoch
-        pins = {**self._pins, **new}
-        today = int(time.time()) // DAY * DAY
-        epoch = self._before.epoch if pins == self._before.pins else today
-        text = lock.dumps(Lock(pins=pins, epoch=epoch), suite=self.suite, arch=self.arch)
+        new, said = self._taken, self.proposed()
+        if said == self.before:
+            return said.epoch
+        text = lock.dumps(said, suite=self.suite, arch=self.arch)
         try:
             lock.save(self.lock, text)
         except OSError as error:
             if self.update_lock:
                 raise ConfigError(f"{self.lock}: {error.strerror}") from None
-            events.note(f"{self.lock} can't be written: nothing pins {', '.join(new)}")
+            what = f": nothing pins {', '.join(new)}" if new else ""
+            events.note(f"{self.lock} can't be written{what}")
             for pin in new.values():
-                self._remember(pin, None)
-            return self._before.epoch
+                self._memory.keep_pin(pin, None)
+            if self._closure is not None:
+                self._memory.keep_closure(self._closure)
+            return self.before.epoch
         events.note(f"wrote {self.lock}")
-        return epoch
+        return said.epoch
 
-    def _cached(self, name: str, pinned: Pin | None) -> tuple[Pin, Stored] | None:
+    def _resolve(self, asked: tuple[str, ...]) -> Closure:
+        from rootfs_tool.sources.resolve import resolve  # what a warm build can do without
+
+        with store.unwritable(paths.cache()):
+            state = self._state("main")
+            state.update()
+            with events.step(f"resolve {', '.join(asked)}"):
+                kept = {one.package: one.version for one in self._pins.values()}
+                taken, left_out = resolve(state, asked, kept)
+        if left_out:
+            events.note(f"left out, as only maintainer scripts use it: {', '.join(left_out)}")
+        return Closure(asked=asked, taken=taken)
+
+    def _cached(self, name: str, pinned: Pin | None, scripts: bool) -> tuple[Pin, Stored] | None:
         for pin in filter(None, (pinned, self._remembered(name, pinned))):
-            stored = store.find("unpacked", pin.sha256)
+            stored = _stored(pin, scripts)
             if stored is not None:
                 return pin, stored
         return None
 
     def _get(
-        self, name: str, pinned: Pin | None, follow: str, component: str
+        self, name: str, pinned: Pin | None, follow: str, component: str, scripts: bool
     ) -> tuple[Pin, Stored]:
         from rootfs_tool.sources.unpack import unpack  # what a warm build can do without
 
         with store.unwritable(paths.cache()):
             state = self._state(component)
-            cached = self._cached(name, pinned)  # another build may have been faster
+            cached = self._cached(name, pinned, scripts)  # another build may have been faster
             if cached is not None:
                 return cached
             state.update()
             pin, listed = self._choose(state, name, pinned, follow)
-            stored = store.find("unpacked", pin.sha256)
+            stored = _stored(pin, scripts)
             if stored is None:
                 with state.download(listed) as package, events.step(f"unpack {pin.package}"):
                     lock.check(pin, package)
                     stored = unpack(package, pin.sha256)
             if pinned is not None and pin != pinned:
-                self._remember(pin, pinned)
+                self._memory.keep_pin(pin, pinned)
         return pin, stored
 
     def _artefact(self, pin: Pin, stored: Stored, pinned: Pin | None) -> Artefact:
@@ -195,8 +258,12 @@ class Archive:
         versions = state.versions(name)
         if not versions:
             guess = did_you_mean(name, state.names(name[:2]))
+            here = self._closure.taken if self._closure else ()
             raise FetchError(
-                f"Debian's {self.suite}/{self.arch.debian} has no package {name}{guess}"
+                f"Debian's {self.suite}/{self.arch.debian} has no package {name}{guess}",
+                hint="--update-lock resolves anew what the packages bring"
+                if name in here
+                else None,
             )
         first = versions[0].depends.split(",")[0].split("|")[0].split(" ")[0]
         if follow and first.startswith(follow) and first != name:
@@ -204,25 +271,25 @@ class Archive:
         return versions[0]
 
     def _remembered(self, name: str, pinned: Pin | None) -> Pin | None:
-        """What an earlier build took in the place of ``pinned``, or with nowhere to pin it."""
         if self.locked or self.update_lock:
             return None
-        if pinned is None and os.access(self.lock.parent, os.W_OK):
+        if pinned is None and self._can_say():
             return None
-        try:
-            return lock.pin_of(json.loads(self._memory(name, pinned).read_text()))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return self._memory.pin(name, pinned)
 
-    def _remember(self, pin: Pin, pinned: Pin | None) -> None:
-        path = self._memory(pin.name, pinned)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.save(path, json.dumps(asdict(pin)))
+    def _can_say(self) -> bool:
+        """Whether a lock can be written here."""
+        return os.access(self.lock.parent, os.W_OK)
 
-    def _memory(self, name: str, pinned: Pin | None) -> Path:
-        key = [self.suite, self.arch.debian, name, pinned.sha256 if pinned else ""]
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        return paths.cache() / "taken" / f"{digest}.json"
+    @property
+    def _memory(self) -> Memory:
+        return Memory(self.suite, self.arch.debian)
+
+
+def _stored(pin: Pin, scripts: bool) -> Stored | None:
+    if scripts and store.find("scripts", pin.sha256) is None:
+        return None
+    return store.find("unpacked", pin.sha256)
 
 
 def check_host() -> None:

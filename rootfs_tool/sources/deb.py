@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
+from rootfs_tool import events
 from rootfs_tool.artefact import Artefact
 from rootfs_tool.model import Matching
 from rootfs_tool.sources.apt import Archive
 from rootfs_tool.sources.base import Source
-from rootfs_tool.tree import Tree
+from rootfs_tool.tree import Symlink, Tree
 
 PackageName = Annotated[
     str,
@@ -18,6 +21,7 @@ PackageName = Annotated[
 Component = Literal["main", "contrib", "non-free", "non-free-firmware"]
 
 LEFT_OUT = tuple(f"/usr/share/{one}" for one in ("bug", "doc", "info", "lintian", "locale", "man"))
+BUSYBOX = Symlink("busybox")  # what each of its programs is (busybox.py)
 
 
 class Deb(Source):
@@ -38,7 +42,38 @@ class Deb(Source):
         return (archive.fetch(self.package, component=self.component),)
 
     def install(self, artefact: Artefact, tree: Tree) -> None:
-        assert artefact.files is not None  # fetch() gives packages alone
-        for path, node in artefact.files.nodes():
-            if not any(path == one or path.startswith(f"{one}/") for one in LEFT_OUT):
-                tree.add(path, node, origin=f"package {artefact.name}")
+        say_replaced(install(artefact, tree), tree)
+
+
+def install(artefact: Artefact, tree: Tree) -> tuple[str, ...]:
+    """Put a package's files into ``tree``, without what nobody reads on a board.
+
+    Returns the programs that took the place of BusyBox's of the same name.
+    """
+    assert artefact.files is not None  # it is a package
+    replaced: list[str] = []
+    for path, node in artefact.files.nodes():
+        if any(path == one or path.startswith(f"{one}/") for one in LEFT_OUT):
+            continue
+        if isinstance(node, Symlink) and _is_itself(path, node, tree):
+            continue
+        if ours := tree.get(path) == BUSYBOX:
+            replaced.append(path)
+        tree.add(path, node, origin=f"package {artefact.name}", replace=ours)
+    return tuple(replaced)
+
+
+def say_replaced(programs: Sequence[str], tree: Tree) -> None:
+    """Say for which ``programs`` the shell has its own: it is built with FEATURE_SH_STANDALONE."""
+    if programs and tree.get("/bin/sh") == BUSYBOX:
+        names = ", ".join(PurePosixPath(path).name for path in programs)
+        events.note(
+            f"BusyBox's shell runs its own {names} first: write the whole path, as {programs[0]}, "
+            "or add the package dash, which takes its place"
+        )
+
+
+def _is_itself(path: str, link: Symlink, tree: Tree) -> bool:
+    """Whether a link of /usr/sbin leads to the same name in /usr/bin: here they are one."""
+    at, to = PurePosixPath(path), PurePosixPath(path).parent / link.to
+    return at.name == to.name and tree.resolve(at) == tree.resolve(to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -38,14 +39,24 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """The packages that were ``asked`` for, and ``taken`` all that come with them; both sorted."""
+
+    asked: tuple[str, ...]
+    taken: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """What a lock says: the pins by the name asked for, and the day of the newest of them.
 
-    ``epoch`` is in seconds since 1970; None if it says none.
+    ``epoch`` is in seconds since 1970; None if it says none. ``closure`` is what apt made of the
+    packages of a recipe, None where none were asked for.
     """
 
     pins: Mapping[str, Pin] = field(default_factory=dict)
     epoch: int | None = None
+    closure: Closure | None = None
 
 
 def load(path: Path, *, suite: str, arch: Arch) -> Lock:
@@ -60,7 +71,8 @@ def load(path: Path, *, suite: str, arch: Arch) -> Lock:
         if (table["suite"], table["architecture"]) != (suite, arch.debian):
             return Lock()
         pins = {pin.name: pin for pin in map(pin_of, table.get("package", ()))}
-        return Lock(pins=pins, epoch=_epoch(table.get("epoch")))
+        closure = closure_of(table["closure"]) if "closure" in table else None
+        return Lock(pins=pins, epoch=_epoch(table.get("epoch")), closure=closure)
     except FileNotFoundError:
         return Lock()
     except OSError as error:
@@ -89,6 +101,14 @@ def pin_of(table: dict[str, Any]) -> Pin:
     return pin
 
 
+def closure_of(table: dict[str, Any]) -> Closure:
+    """A closure as a file has it. Raises ValueError, KeyError or TypeError if it is none."""
+    asked, taken = table["asked"], table["taken"]
+    if not all(isinstance(one, list) and set(map(type, one)) <= {str} for one in (asked, taken)):
+        raise TypeError("closure must have two arrays of names: asked and taken")
+    return Closure(asked=tuple(asked), taken=tuple(taken))
+
+
 def check(pin: Pin, package: Path) -> None:
     """Raises FetchError unless the file ``package`` is the pinned one."""
     with package.open("rb") as file:
@@ -110,6 +130,10 @@ def dumps(lock: Lock, *, suite: str, arch: Arch) -> str:
     lines = [HEADER, f"format = {FORMAT}", f'suite = "{suite}"', f'architecture = "{arch.debian}"']
     if lock.epoch is not None:
         lines.append(f"epoch = {lock.epoch} # {_day(lock.epoch)}, the time of every file")
+    if lock.closure is not None:
+        names = ((key, map(json.dumps, value)) for key, value in asdict(lock.closure).items())
+        lines += ["", "[closure] # what the recipe's packages bring with them"]
+        lines += [f"{key} = [{', '.join(quoted)}]" for key, quoted in names]
     for pin in sorted(lock.pins.values(), key=lambda pin: pin.name):
         lines += ["", "[[package]]"]
         # Debian policy 5.6.1 and 5.6.12: neither names nor versions hold a quote or a backslash.

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import IO
 
 from rootfs_tool import proc, store
-from rootfs_tool.errors import FetchError
+from rootfs_tool.errors import CommandError, FetchError
 from rootfs_tool.store import Making, Stored
 
 CHUNK = 1 << 20  # bytes read at a time
+SCRIPTS = ("preinst", "postinst", "triggers")  # what dpkg runs or reads once it has the files
 
 
 def unpack(package: Path, digest: str) -> Stored:
-    """Unpack a .deb into the store under its sha256.
+    """Unpack a .deb into the store under its sha256; what its scripts are lies there as well.
 
     Raises FetchError if it is no package, or holds something that may not be in one.
     """
+    _scripts(package, digest)
     with store.making("unpacked", digest) as making, tempfile.TemporaryFile() as said:
         with proc.running(
             "dpkg-deb", "--fsys-tarfile", package, stdout=proc.PIPE, stderr=said
@@ -38,6 +40,19 @@ def unpack(package: Path, digest: str) -> Stored:
     if found is None:
         raise FetchError(f"{package.name} did not stay in the cache", hint="is its disk full?")
     return found
+
+
+def _scripts(package: Path, digest: str) -> None:
+    """Keep its maintainer scripts, which say what the package lacks where they do not run."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            proc.run("dpkg-deb", "--control", package, directory)
+        except CommandError as error:
+            raise FetchError(f"{package.name} can't be unpacked: {error.output.strip()}") from None
+        with store.making("scripts", digest) as making:
+            for name in SCRIPTS:
+                if (path := Path(directory, name)).is_file():
+                    making.file(f"/{name}", [path.read_bytes()], mode=0o755)
 
 
 def _take(stream: IO[bytes], making: Making) -> str:

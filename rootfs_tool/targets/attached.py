@@ -38,27 +38,47 @@ class Attached(Target):
 
     def host(self, network: Network) -> HostAddress:
         """The address of ours that the kernel would use to reach the board (udp(7), connect)."""
-        if not network.interface:
-            return HostAddress(bind="127.0.0.1", seen=IPv4Address("127.0.0.1"))
-        board = network.interface[0].address
-        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-            try:
-                probe.connect((str(board.ip), 9))
-            except OSError as error:
-                raise ConfigError(
-                    f"this host has no way to the board's {board.ip}: {error.strerror}",
-                    hint=_give_address(network),
-                ) from None
-            ours = IPv4Address(probe.getsockname()[0])
+        board = network.address
+        if board is None:
+            return _unknown(network)
+        ours = _ours(board.ip)
+        if isinstance(ours, OSError):
+            raise ConfigError(
+                f"this host has no way to the board's {board.ip}: {ours.strerror}",
+                hint=_give_address(network),
+            )
         if ours not in board.network and not ours.is_loopback:
             note(f"this host is {ours}, outside the board's {board.network}")
             note(f"if the board can't reach it: {_give_address(network)}")
         return HostAddress(bind=str(ours), seen=ours)
 
+    def reach(self, network: Network, port: int) -> tuple[str, int] | None:
+        """The port of the board's first address, unless a DHCP server alone knows it."""
+        return (str(network.address.ip), port) if network.address else None
+
+
+def _ours(there: IPv4Address) -> IPv4Address | OSError:
+    """The address of ours that the way to another begins at, or why there is no way."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect((str(there), 9))
+        except OSError as error:
+            return error
+        return IPv4Address(probe.getsockname()[0])
+
+
+def _unknown(network: Network) -> HostAddress:
+    """Ours on the way to everything else, where a board has a lease that nobody here knows."""
+    ours = _ours(IPv4Address("192.0.2.1")) if network.leased else None  # of RFC 5737: nobody's
+    if not isinstance(ours, IPv4Address):
+        ours = IPv4Address("127.0.0.1")
+    return HostAddress(bind=str(ours), seen=ours)
+
 
 def _give_address(network: Network) -> str:
-    first = network.interface[0]
-    free = next(one for one in first.address.network.hosts() if one != first.address.ip)
-    ours = first.gateway or free
-    prefix = first.address.network.prefixlen
-    return f"ip addr add {ours}/{prefix} dev YOUR_ETHERNET_PORT"
+    assert network.reached is not None
+    assert network.address is not None
+    subnet = network.address.network
+    free = next(one for one in subnet.hosts() if one != network.address.ip)
+    ours = network.reached.gateway or free
+    return f"ip addr add {ours}/{subnet.prefixlen} dev YOUR_ETHERNET_PORT"

@@ -29,3 +29,7 @@ class Target(Model, ABC):
     @abstractmethod
     def host(self, network: Network) -> HostAddress:
         """Where a server on this host is reached from the board."""
+
+    @abstractmethod
+    def reach(self, network: Network, port: int) -> tuple[str, int] | None:
+        """Where this host reaches the board's TCP ``port``: an address and a port, or nowhere."""

@@ -22,7 +22,7 @@ class Qmp:
         self._next("QMP")
         self.execute("qmp_capabilities")
 
-    def execute(self, command: str, **arguments: str) -> Any:
+    def execute(self, command: str, **arguments: str | bool) -> Any:
         """What QEMU returns to ``command``."""
         request = {"execute": command, "arguments": arguments}
         try:

@@ -22,7 +22,7 @@ NETWORK = Network(
     interface=(
         Interface(
             name="eth0",
-            address=IPv4Interface("192.0.2.2/24"),
+            address=(IPv4Interface("192.0.2.2/24"),),
             gateway=IPv4Address("192.0.2.1"),
         ),
     ),
@@ -52,7 +52,12 @@ def board() -> Iterator[Callable[..., Bench]]:
             console = stack.enter_context(closing(connect(url, Line())))
             shell = Shell.attach(console, Line(), timeout=20)
             stack.callback(shell.leave)
-            host = IPv4Address("127.0.0.1")
-            return Bench(shell=shell, network=NETWORK, server=server, host=host)
+            return Bench(
+                shell=shell,
+                network=NETWORK,
+                server=server,
+                host=IPv4Address("127.0.0.1"),
+                reach=lambda port: ("127.0.0.1", port),  # the board's network is ours, or none is
+            )
 
         yield start

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
@@ -13,6 +14,7 @@ from rootfs_tool.checks.command import Command
 from rootfs_tool.checks.loopback import Loopback
 from rootfs_tool.checks.ping import Ping
 from rootfs_tool.checks.routes import Routes
+from rootfs_tool.network import Interface, Network, Route
 from tests.checks.conftest import CARD
 
 pytestmark = [
@@ -80,7 +82,7 @@ def test_a_cable_that_is_not_plugged_in(board: Start) -> None:
 
 
 def test_an_interface_that_comes_late_is_waited_for(board: Start) -> None:
-    bench = board(f"{CARD} {{ sleep 1; ifconfig eth0 192.0.2.2 netmask 255.255.255.0 up; }} &")
+    bench = board(f"{CARD} {{ sleep 0.5; ifconfig eth0 192.0.2.2 netmask 255.255.255.0 up; }} &")
     Address(interface="eth0", wait=10).run(bench)
 
 
@@ -125,3 +127,39 @@ def test_command(board: Start) -> None:
     Command(command="echo 'a b'", expect="a b").run(bench)
     assert "exited 1, not 0" in str(refused(Command(command="echo no; false"), bench))
     assert "'yes'" in str(refused(Command(command="echo no", expect="yes"), bench))
+
+
+LEASED = Network(hostname="board", interface=(Interface(name="eth0", dhcp=True),))
+
+
+def test_an_interface_without_a_lease(board: Start) -> None:
+    bench = replace(board(f"{CARD} ip link set eth0 up;"), network=LEASED)
+    error = refused(Address(interface="eth0", wait=0), bench)
+    assert "eth0 has no lease: no DHCP server answers" in str(error)
+    assert "udhcpc -n -q -i eth0" in str(error.hint)
+
+
+def test_an_interface_without_one_of_its_addresses(board: Start) -> None:
+    """Also on a board without ip: ifconfig lists the aliases alone."""
+    addresses = tuple(map(IPv4Interface, ("192.0.2.2/24", "192.0.2.3/24", "198.51.100.1/32")))
+    network = Network(hostname="board", interface=(Interface(name="eth0", address=addresses),))
+    setup = f"{UP} ifconfig eth0:1 192.0.2.3 netmask 255.255.255.0 up; rm /mnt/ip;"
+    bench = replace(board(setup), network=network)
+    error = refused(Address(interface="eth0", wait=0), bench)
+    assert str(error) == "eth0 has not 198.51.100.1/32"
+    bench.shell.run("ifconfig eth0:2 198.51.100.1 netmask 255.255.255.255 up")
+    found = Address(interface="eth0", wait=0).run(bench)
+    assert found == "192.0.2.2/24, 192.0.2.3/24, 198.51.100.1/32 up, running"
+
+
+def test_static_routes_of_both_kinds(board: Start) -> None:
+    routes = (
+        Route.model_validate({"to": "203.0.113.0/24", "via": "192.0.2.9"}),
+        Route.model_validate({"to": "2001:db8:9::/48", "interface": "eth0"}),
+    )
+    network = board().network.model_copy(update={"route": routes})
+    bench = replace(board(f"{UP} route add default gw 192.0.2.1;"), network=network)
+    error = refused(Routes(), bench)
+    assert "no route 203.0.113.0/24 via 192.0.2.9, 2001:db8:9::/48 on eth0" in str(error)
+    bench.shell.run(str(error.hint).removeprefix("on the board: "))
+    assert Routes().run(bench).endswith("203.0.113.0/24 via 192.0.2.9, 2001:db8:9::/48 on eth0")

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from rich.console import Console
 
 from rootfs_tool.bringup import CheckResult, Report
+from rootfs_tool.diagnosis.base import Diagnosis
 from rootfs_tool.report.files import save, to_json, to_junit
 from rootfs_tool.report.terminal import draw
 
@@ -22,6 +23,21 @@ FAILED = CheckResult(
     message="exited 3",
     hint="mend it",
     output="\0x\n",
+)
+EXPLAINED = CheckResult(
+    name="command echo_client",
+    outcome="failed",
+    seconds=0.1,
+    message="exited 1, not 0\nconnect to 127.0.0.1: error 101",
+    hint="a guess",
+    diagnoses=(
+        Diagnosis(
+            rule="lo-down",
+            cause="[bold]lo[/bold] is down",
+            mend="on the board: ifconfig lo 127.0.0.1 up",
+            evidence=("connect to 127.0.0.1: error 101", "lo: down, no IPv4 address"),
+        ),
+    ),
 )
 BROKEN = CheckResult(
     name="routes", outcome="broken", seconds=9, message="no answer", output="last words"
@@ -72,3 +88,24 @@ def test_the_terminal_shows_what_is_wrong_and_what_mends_it() -> None:
     Console(file=text, width=100).print(draw(REPORT))
     for words in ("exited 3", "hint: mend it", "last words", "[red]not markup[/red]", "skipped"):
         assert words in text.getvalue()
+
+
+def test_a_cause_stands_beneath_its_failure_with_what_shows_and_what_mends_it() -> None:
+    report = replace(REPORT, results=(EXPLAINED,))
+    screen = io.StringIO()
+    Console(file=screen, width=100, highlight=False, soft_wrap=True).print(draw(report))
+    assert screen.getvalue().split("error 101\n")[1].splitlines()[:3] == [
+        "  cause: [bold]lo[/bold] is down",
+        "    | lo: down, no IPv4 address",
+        "  mend: on the board: ifconfig lo 127.0.0.1 up",
+    ]
+    assert "a guess" not in screen.getvalue()
+    again = replace(report, results=(EXPLAINED, replace(EXPLAINED, name="second")))
+    screen = io.StringIO()
+    Console(file=screen, width=100, highlight=False, soft_wrap=True).print(draw(again))
+    assert screen.getvalue().count("is down") == 1
+    assert screen.getvalue().endswith("  cause: the same as of command echo_client\n")
+    (one,) = json.loads(to_json(report))["results"][0]["diagnoses"]
+    assert one["rule"] == "lo-down"
+    assert one["evidence"][1] == "lo: down, no IPv4 address"
+    assert "mend: on the board: ifconfig lo 127.0.0.1 up" in to_junit(report)

@@ -1,0 +1,159 @@
+"""Rules of exec(2): why a program that is there does not start."""
+
+from __future__ import annotations
+
+import errno
+import re
+import stat
+from collections.abc import Iterator
+
+from rootfs_tool import elfheaders
+from rootfs_tool.diagnosis.base import Diagnosis, Evidence
+from rootfs_tool.diagnosis.board import BoardFile
+
+_INTERPRETER = re.compile(rb"/[\w/.+-]*ld[\w.+-]*\.so[\w.]*")
+_COMPILERS = {"aarch64": "aarch64-linux-gnu-gcc", "x86_64": "x86_64-linux-gnu-gcc"}
+_NAMES = {"aarch64": "aarch64", "x86_64": "x86-64", "armv7l": "32-bit ARM", "i686": "i386"}
+
+
+def _machine(e: Evidence) -> str:
+    return e.board.kernel.split(" ")[-1]
+
+
+def _static(e: Evidence, file: BoardFile) -> str:
+    name = _name(file)
+    compiler = _COMPILERS.get(_machine(e), f"{_machine(e)}-linux-gnu-gcc")
+    return f"on this host: {compiler} -static -o {name} {name.removesuffix('.out')}.c"
+
+
+def interpreter(e: Evidence) -> Iterator[Diagnosis]:
+    """It says "not found" of a file that is there: what is not there is what starts it."""
+    for file in e.board.files:
+        missing = re.compile(rf"{re.escape(_name(file))}'?: (?:not found|No such file)")
+        said = tuple(line for line in e.said.splitlines() if missing.search(line))
+        if not said:
+            continue
+        if file.head.startswith(b"#!"):
+            yield from _script(file, said)
+        elif (wants := _wanted(file)) and wants not in e.board.libraries:
+            yield Diagnosis(
+                rule="dynamic",
+                cause=f"{file.path} is there, but linked dynamically: its interpreter "
+                f"{wants} is not on the board, and that is what is not found",
+                mend=f"{_static(e, file)}; or the libraries into the rootfs: [[source]] "
+                'type = "cc" brings those it needs',
+                evidence=(*said, f"{file.path}: ELF, interpreter {wants}"),
+            )
+
+
+def _wanted(file: BoardFile) -> str | None:
+    """The interpreter that an ELF file names (PT_INTERP, elf(5)); it is near the beginning."""
+    found = _INTERPRETER.search(file.head) if file.head.startswith(elfheaders.MAGIC) else None
+    return found[0].decode() if found else None
+
+
+_LIBRARY = re.compile(
+    r"error while loading shared libraries: (\S+):|Error loading shared library (\S+):"
+)
+
+
+def library(e: Evidence) -> Iterator[Diagnosis]:
+    """The interpreter is there and finds a library not: ld.so(8) says so, and musl's."""
+    if found := _LIBRARY.search(e.said):
+        name = found[1] or found[2]
+        yield Diagnosis(
+            rule="no-library",
+            cause=f"the program is linked dynamically and the board does not have {name}",
+            mend="link it with -static; or the library into the rootfs, below /usr/lib",
+            evidence=e.lines(found[0]),
+        )
+
+
+def _script(file: BoardFile, said: tuple[str, ...]) -> Iterator[Diagnosis]:
+    first = file.head.split(b"\n", 1)[0].decode(errors="replace")
+    name = file.path
+    if first.endswith("\r"):
+        yield Diagnosis(
+            rule="carriage-return",
+            cause=f"{name} has lines that end as on Windows: the board looks for an interpreter "
+            f"called {first[2:].strip()} and a carriage return",
+            mend=f"on the board: dos2unix {name}",
+            evidence=(*said, f"{name}: {first!r}"),
+        )
+        return
+    yield Diagnosis(
+        rule="no-interpreter",
+        cause=f"{name} is a script for {first[2:].split()[0] if first[2:].split() else '?'}, "
+        "which the board does not have",
+        mend=f"write it for BusyBox, and on the board: sed -i '1s|.*|#!/bin/sh|' {name}",
+        evidence=(*said, f"{name}: {first}"),
+    )
+
+
+def other_machine(e: Evidence) -> Iterator[Diagnosis]:
+    """ENOEXEC, or what a shell makes of it: it takes the program for a script."""
+    for file in e.board.files:
+        said = tuple(
+            line
+            for line in (*e.errors(errno.ENOEXEC), *e.lines("syntax error", "not found", "ELF"))
+            if _named(line, file)
+        )
+        if not said or not file.head.startswith(elfheaders.MAGIC) or len(file.head) < 20:
+            continue
+        number = int.from_bytes(file.head[18:20], "little" if file.head[5] == 1 else "big")
+        wide = {1: "32-bit", 2: "64-bit"}.get(file.head[4], "")
+        built_for = elfheaders.MACHINES.get(number, f"machine {number} of elf.h")
+        if built_for != _NAMES.get(_machine(e), _machine(e)):
+            yield Diagnosis(
+                rule="other-machine",
+                cause=f"{file.path} is built for {built_for}, the board is {_machine(e)}",
+                mend=_static(e, file),
+                evidence=(*dict.fromkeys(said), f"{file.path}: {wide} ELF for {built_for}"),
+            )
+
+
+def not_allowed(e: Evidence) -> Iterator[Diagnosis]:
+    """EACCES of exec: the mode, or a filesystem on which nothing may be run."""
+    for file in e.board.files:
+        said = tuple(line for line in e.errors(errno.EACCES) if _named(line, file))
+        mount = e.board.mount(file.path)
+        if not said:
+            continue
+        if not file.mode & 0o111:
+            yield Diagnosis(
+                rule="mode",
+                cause=f"{file.path} may not be executed: its mode is {file.mode:04o}",
+                mend=f"on the board: chmod 755 {file.path}",
+                evidence=(*said, f"{stat.filemode(file.mode | stat.S_IFREG)} {file.path}"),
+            )
+        elif mount is not None and "noexec" in mount.options:
+            yield Diagnosis(
+                rule="noexec",
+                cause=f"{mount.path} is mounted noexec: nothing on it may be executed",
+                mend=f"on the board: mount -o remount,exec {mount.path}",
+                evidence=(*said, str(mount)),
+            )
+
+
+def busy(e: Evidence) -> Iterator[Diagnosis]:
+    """ETXTBSY: a program that runs can't be written over."""
+    for file in e.board.files:
+        said = tuple(line for line in e.errors(errno.ETXTBSY) if _named(line, file))
+        if said:
+            pids = " ".join(map(str, file.run_by))
+            yield Diagnosis(
+                rule="text-busy",
+                cause=f"{file.path} runs"
+                + (f" as process {pids}" if pids else " or is being written")
+                + ": a file can't be both run and written",
+                mend=f"on the board: kill {pids or 'PID'}; or write to another name and mv it over",
+                evidence=(*said, *(f"/proc/{pid}/exe -> {file.path}" for pid in file.run_by)),
+            )
+
+
+def _named(line: str, file: BoardFile) -> bool:
+    return _name(file) in line
+
+
+def _name(file: BoardFile) -> str:
+    return file.path.rpartition("/")[2]

@@ -1,0 +1,1 @@
+"""C into static programs for the board: the compiler, musl, the cache of what they made."""
