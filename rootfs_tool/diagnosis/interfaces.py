@@ -91,10 +91,11 @@ def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
                 f"own cable; the profile's is {address.netmask}, which is {address.network}"
             )
             return Diagnosis(rule="wrong-netmask", cause=cause, mend=configure, evidence=evidence)
-    if wanted.dhcp and not there:
+    if wanted.dhcp and all(one.ip.is_link_local or one == wanted.fallback for one in there):
+        without = f"only {there[0]}, which it takes without a lease" if there else "no address"
         return Diagnosis(
             rule="no-lease",
-            cause=f"{name} has no address: no DHCP server has given it one",
+            cause=f"{name} has {without}: no DHCP server has given it one",
             mend=f"on the board: udhcpc -i {name}; is there a server on its cable? On this host, "
             "for a TAP or a cable: rootfs-tool hostnet up --dhcp",
             evidence=evidence,

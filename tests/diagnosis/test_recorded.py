@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 import pytest
@@ -115,13 +115,22 @@ def test_no_port_is_named_and_several_are_taken() -> None:
     assert any("listens at 0.0.0.0:7200" in line for line in one.evidence)
 
 
-def test_who_is_asked_by_dhcp_and_gives_nothing() -> None:
-    evidence = silent("no-address", "ping: sendto: Network is unreachable\n")
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("no-address", "eth0 has no address: no DHCP server"),
+        ("no-route", "eth0 has only 10.0.2.15/24, which it takes without a lease: no DHCP server"),
+    ],
+)
+def test_who_is_asked_by_dhcp_and_gives_nothing(fault: str, cause: str) -> None:
+    evidence = silent(fault, "ping: sendto: Network is unreachable\n")
     (eth0,) = NETWORK.interface
-    leased = eth0.model_copy(update={"dhcp": True, "address": (), "gateway": None})
-    network = NETWORK.model_copy(update={"interface": (leased,)})
+    fallback = IPv4Interface("10.0.2.15/24")
+    changes = {"dhcp": True, "address": (), "gateway": None, "fallback": fallback}
+    network = NETWORK.model_copy(update={"interface": (eth0.model_copy(update=changes),)})
     one = only(replace(evidence, network=network, subject=Subject(network=True)))
     assert one.rule == "no-lease"
+    assert cause in one.cause
     assert "udhcpc -i eth0" in one.mend
 
 
