@@ -76,21 +76,20 @@ class Halting(Relay):
 class Mislabels(Relay):
     """One bit of the letter that says what an answer is comes over wrong, every other time."""
 
-    def __init__(self, console: Console, right: bytes, wrong: bytes) -> None:
+    def __init__(self, console: Console, right: str, wrong: str) -> None:
         super().__init__(console)
-        self._labels = right, wrong
-        self.changed = 0
-        self._turn = 0
+        self._right, self._wrong = ord(right), ord(wrong)
+        self._before = 0
+        self.seen = 0
 
     def read(self, timeout: float) -> bytes:
-        right, wrong = self._labels
-        said = super().read(timeout)
-        if right in said:
-            self._turn += 1
-            if self._turn % 2:
-                self.changed += 1
-                return said.replace(right, wrong)
-        return said
+        said = bytearray(super().read(timeout))
+        for at, byte in enumerate(said):
+            if self._before == 0x1E and byte == self._right:
+                self.seen += 1
+                said[at] = self._wrong if self.seen % 2 else byte
+            self._before = byte
+        return bytes(said)
 
 
 class KernelTalks(Relay):

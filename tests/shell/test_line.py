@@ -62,12 +62,9 @@ def test_halts_in_the_middle_of_an_answer_that_holds_others(program: str, seed: 
             assert shell.run(f"printf '{command}'").output == said.encode()
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [(b"\n\x1eE ", b"\n\x1eG "), (b"\n\x1eE ", b"\n\x1eD "), (b"\n\x1eB ", b"\n\x1eJ ")],
-)
+@pytest.mark.parametrize(("right", "wrong"), ["EG", "ED", "BJ"])
 def test_an_answer_that_is_called_something_else(
-    program: str, tmp_path: Path, right: bytes, wrong: bytes
+    program: str, tmp_path: Path, right: str, wrong: str
 ) -> None:
     """The end of an output, taken for an answer that has none, would make it empty."""
     relays: list[Mislabels] = []
@@ -78,7 +75,7 @@ def test_an_answer_that_is_called_something_else(
 
     with attached(program, relay) as shell:
         _works(shell, tmp_path, times=3, size=3000)
-    assert relays[0].changed > 0
+    assert relays[0].seen > 0
 
 
 @pytest.mark.parametrize("distance", [400, 60])
