@@ -92,7 +92,10 @@ def _of_service(
     elif not isinstance(node, File):
         yield Lack(f"{command} is not a file")
     elif not node.mode & 0o111:
-        yield Lack(f"{command} is not executable, its mode is {node.mode:#o}")
+        yield Lack(
+            f"{command} is not executable, its mode is {node.mode:#o}; a source says mode = 0o755, "
+            "a file of an overlay needs chmod +x"
+        )
     else:
         home = {account.name: account for account in accounts}.get(service.user or "")
         if service.user not in (None, "root") and not _may_run(node, home):
