@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rootfs_tool.diagnosis.subject import Subject
 from rootfs_tool.model import Model
 from rootfs_tool.network import Network
-from rootfs_tool.shell import Shell
-from rootfs_tool.tftp import Server
+
+if TYPE_CHECKING:  # a build has checks, and no board to ask
+    from rootfs_tool.shell import Shell
+    from rootfs_tool.tftp import Server
 
 Found = TypeVar("Found")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from shlex import quote
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from rootfs_tool.checks.base import Bench, Check, CheckFailed, CheckSkipped, patiently
 from rootfs_tool.model import Field, model_validator
 from rootfs_tool.service import BoardPath
-from rootfs_tool.shell import Shell
+
+if TYPE_CHECKING:  # a build has checks, and no board to ask
+    from rootfs_tool.shell import Shell
 
 _LONG = 200  # characters of a file's content that an answer shows
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from shlex import quote
+from typing import TYPE_CHECKING
 
-from rootfs_tool.shell import Shell
+if TYPE_CHECKING:  # a build has checks, and no board to ask
+    from rootfs_tool.shell import Shell
 
 SYSTEM = "/var/log/messages"
 LINES = 10

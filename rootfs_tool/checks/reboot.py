@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rootfs_tool.checks.base import Bench, Check, CheckFailed
 from rootfs_tool.errors import ConsoleTimeout, Rebooted
 from rootfs_tool.model import Field
-from rootfs_tool.shell import Shell
-from rootfs_tool.shell.foreground import Foreground
+
+if TYPE_CHECKING:  # a build has checks, and no board to ask
+    from rootfs_tool.shell import Shell
+    from rootfs_tool.shell.foreground import Foreground
 
 # A new one at every start of the kernel (random(4)).
 _BOOT = "cat /proc/sys/kernel/random/boot_id"

@@ -6,14 +6,16 @@ import secrets
 import time
 from collections.abc import Iterator
 from shlex import quote
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from rootfs_tool.checks import clients
 from rootfs_tool.checks.base import Bench, Check, CheckFailed, CheckSkipped
 from rootfs_tool.checks.clients import TAG, Exchange, NoAnswer
 from rootfs_tool.diagnosis.subject import Subject
 from rootfs_tool.model import Field, model_validator
-from rootfs_tool.shell import Shell
+
+if TYPE_CHECKING:  # a build has checks, and no board to ask
+    from rootfs_tool.shell import Shell
 
 LONGEST_FROM_BOARD = 10_000  # bytes: four characters each in one command line
 
