@@ -112,8 +112,10 @@ def test_a_command_that_is_not_there(built: Path) -> None:
         "service it: /opt/aesdsocket is not in the rootfs; did you mean /usr/bin/aesdsocket?",
         "service it: /usr/bin/zzz is not in the rootfs",
         "service it: /etc is not a file",
-        "service it: /etc/file is not executable, its mode is 0o644; a source says mode = 0o755, "
-        "a file of an overlay needs chmod +x",
+        (
+            "service it: /etc/file is not executable, its mode is 0o644; a source says "
+            "mode = 0o755, a file of an overlay needs chmod +x"
+        ),
         "service it: /etc/conf is neither an ELF program nor a script with #!",
         "service it: /usr/bin/loop is not in the rootfs",
         "service it: its directory /var/lib/it is not in the rootfs",

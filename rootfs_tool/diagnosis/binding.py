@@ -10,6 +10,8 @@ from rootfs_tool.diagnosis.base import Diagnosis, Evidence, listener, shown
 from rootfs_tool.diagnosis.reach import nobody_listens, not_for_us
 from rootfs_tool.netstate.listening import listening
 
+_MOST = 3  # connections that are shown
+
 
 def not_ours(e: Evidence) -> Iterator[Diagnosis]:
     """EADDRNOTAVAIL: the board does not have the address that a program would bind."""
@@ -36,14 +38,13 @@ def not_ours(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def taken(e: Evidence) -> Iterator[Diagnosis]:
-    """EADDRINUSE: by whom, or by a connection that has ended just now."""
+    """EADDRINUSE: by whom, or by connections that outlive a server."""
     said = e.errors(errno.EADDRINUSE)
     if not said:
         return
     ports = e.ports()
     there = [one for one in listening(e.state) if not ports or one.port in ports]
     pids = [str(program.pid) for one in there for program in one.programs]
-    waiting = [one for one in e.state.sockets if one.port in ports and one.state == "TIME_WAIT"]
     if there:
         who = ", ".join(str(program) for one in there for program in one.programs)
         which = f"port {there[0].port}" if ports or len(there) == 1 else "the port"
@@ -56,15 +57,42 @@ def taken(e: Evidence) -> Iterator[Diagnosis]:
             else "end the program that has it, or use another port",
             evidence=(*said, *map(listener, there)),
         )
-    elif waiting:
-        yield Diagnosis(
-            rule="port-lingers",
-            cause=f"connections of port {waiting[0].port} have ended within the last minute, and "
-            "the kernel keeps their port for them (TIME_WAIT; error 98, EADDRINUSE)",
-            mend="in the program, before bind(): setsockopt(…, SOL_SOCKET, SO_REUSEADDR, &yes, …); "
-            "or wait for a minute",
-            evidence=(*said, f"{len(waiting)} sockets of port {waiting[0].port} in TIME_WAIT"),
+    else:
+        yield from _lingers(e, said)
+
+
+def _lingers(e: Evidence, said: tuple[str, ...]) -> Iterator[Diagnosis]:
+    """Nobody listens any more, and connections keep the port: the server's, or what it left.
+
+    The kernel lets a second one in only if both have SO_REUSEADDR (inet_csk_bind_conflict), so
+    whoever adds it to a program still waits for the connections of the one that had it not.
+    """
+    kept = [one for one in e.state.sockets if one.port in e.ports() and one.protocol == "tcp"]
+    if not kept:
+        return
+    port = kept[0].port
+    holders = {who.pid: who for one in kept for who in e.state.holders.get(one.inode, ())}
+    states = ", ".join(dict.fromkeys(one.state for one in kept))
+    ended = "connections of port {} have ended within the last minute, and the kernel keeps their "
+    held = "connections of port {} are still open, and keep it: those of {} "
+    end = f"kill {' '.join(map(str, holders))}, and " if holders else ""
+    yield Diagnosis(
+        rule="port-lingers",
+        cause=(held if holders else ended + "port for them ").format(
+            port, ", ".join(map(str, holders.values()))
         )
+        + f"({states}; error 98, EADDRINUSE)",
+        mend=f"on the board, now: {end}wait for a minute; for good, in the program, before bind(): "
+        "setsockopt(…, SOL_SOCKET, SO_REUSEADDR, &yes, …), which helps against connections of "
+        "a program that had it too",
+        evidence=(
+            *said,
+            *(
+                f"{one.address}:{one.port} to {one.peer}:{one.peer_port}: {one.state}"
+                for one in kept[:_MOST]
+            ),
+        ),
+    )
 
 
 def privileged(e: Evidence) -> Iterator[Diagnosis]:

@@ -57,8 +57,7 @@ def _elsewhere(e: Evidence, wanted: Interface) -> Diagnosis | None:
                 rule="wrong-interface",
                 cause=f"{address.ip} is the address of {other.name}, not of {wanted.name}: what is "
                 f"meant for its network leaves by {other.name}",
-                mend=f"on the board: ifconfig {other.name} 0.0.0.0; "
-                f"{_configure(wanted.name, address)}",
+                mend=f"on the board: ifconfig {other.name} 0.0.0.0; {_configure(wanted, address)}",
                 evidence=(shown(other), *_shown(e, wanted.name)),
             )
     return None
@@ -73,14 +72,14 @@ def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
     there = [one for one in seen.addresses if isinstance(one, IPv4Interface)]
     name, evidence = wanted.name, (shown(seen),)
     for address in wanted.ipv4[:1]:
-        configure = f"on the board: {_configure(name, address)}"
+        configure = f"on the board: {_configure(wanted, address)}"
         same = next((one for one in there if one.ip == address.ip), None)
         if not there:
             cause = f"{name} has no address: nobody reaches the board by it, nor it anybody"
             return Diagnosis(rule="no-address", cause=cause, mend=configure, evidence=evidence)
         if seen.up is False:
             cause = f"{name} has its address but is down"
-            mend = f"on the board: ifconfig {name} up"
+            mend = f"on the board: ifconfig {name} up{_way_out(wanted)}"
             return Diagnosis(rule="down", cause=cause, mend=mend, evidence=evidence)
         if same is None:
             cause = f"{name} has {there[0]}, and the profile gives it {address}"
@@ -103,8 +102,14 @@ def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
     return None
 
 
-def _configure(name: str, address: IPv4Interface) -> str:
-    return f"ifconfig {name} {address.ip} netmask {address.netmask} up"
+def _configure(wanted: Interface, address: IPv4Interface) -> str:
+    line = f"ifconfig {wanted.name} {address.ip} netmask {address.netmask} up"
+    return line + _way_out(wanted)
+
+
+def _way_out(wanted: Interface) -> str:
+    """The kernel forgets the routes of an interface that goes down or has another address."""
+    return f"; route add default gw {wanted.gateway}" if wanted.gateway else ""
 
 
 def no_carrier(e: Evidence) -> Iterator[Diagnosis]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from rootfs_tool.shell import Shell
 from rootfs_tool.shell.login import Allowed
 from tests.command import rootfs_tool
 from tests.conftest import CHECKOUT
-from tests.diagnosis.faults import HOST, NETWORK, Fault
+from tests.diagnosis.fault import HOST, NETWORK, Fault
 from tests.qemu import LINE, Machine, powered
 
 LOOKUP = """
@@ -32,6 +33,36 @@ int main(int count, char **words)
     if (error != 0)
         fprintf(stderr, "getaddrinfo: %s: %s\\n", words[count - 1], gai_strerror(error));
     return error != 0;
+}
+"""
+# It ends its only connection itself, and has not asked for SO_REUSEADDR.
+ONCE = """
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int count, char **words)
+{
+    struct sockaddr_in here = { .sin_family = AF_INET };
+    int port = atoi(words[count - 1]), listener = socket(AF_INET, SOCK_STREAM, 0), connection;
+    here.sin_port = htons((unsigned short)port);
+    if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 1) != 0) {
+        fprintf(stderr, "bind to port %d: error %d: %s\\n", port, errno, strerror(errno));
+        return 1;
+    }
+    connection = accept(listener, NULL, NULL);
+    close(connection);
+    return connection < 0;
+}
+"""
+GREETS = """
+void greet(void);
+int main(void)
+{
+    greet();
+    return 0;
 }
 """
 QUIET = "quiet loglevel=1"
@@ -51,7 +82,7 @@ class FaultyBoard:
         shell.run(fault.setup)
         result = shell.run(fault.command)
         assert result.status != 0, result.text
-        said = fault.said or f"exited {result.status}, not 0\n{result.text}"
+        said = f"exited {result.status}, not 0\n{result.text}"
         return said, replace(fault.subject, command=fault.command)
 
     def snapshot(self, said: str, subject: Subject, fault: Fault) -> str:
@@ -63,35 +94,47 @@ class FaultyBoard:
         self.bench.shell.run(fault.undo)
 
 
-def compiled(directory: Path) -> dict[str, Path]:
-    """The programs that the faults run."""
+def compiled(directory: Path, only: tuple[str, ...]) -> dict[str, Path]:
+    """The programs that the faults run, or ``only`` some of them."""
     network, cross = CHECKOUT / "examples" / "network", "aarch64-linux-gnu-gcc"
     hello = CHECKOUT / "examples" / "hello.c"
-    lookup = directory / "lookup.c"
-    lookup.write_text(LOOKUP)
+    sources = {"lookup": LOOKUP, "once": ONCE, "greets": GREETS, "greet": "void greet(void) {}"}
+    for name, text in sources.items():
+        (directory / f"{name}.c").write_text(text)
+    lookup, once, greets, greet = (directory / f"{name}.c" for name in sources)
+    library = directory / "libgreet.so.1"
+    soname = f"-Wl,-soname,{library.name}"
     lines = {
         "echo_server": (cross, "-static", network / "echo_server.c"),
         "echo_client": (cross, "-static", network / "echo_client.c"),
         "lookup": (cross, "-static", lookup),
+        "once": (cross, "-static", once),
         "hello": (cross, "-static", hello),
         "dynamic.out": (cross, hello),
+        library.name: (cross, "-shared", "-fPIC", soname, greet),
+        "greets.out": (cross, greets, library),
         "foreign": ("gcc", hello),
     }
-    for name, words in lines.items():
+    wanted = only or tuple(lines)  # a library before what is linked with it
+    for name, words in ((name, lines[name]) for name in wanted):
         argv = [*words, "-O2", "-s", "-o", directory / name]
         subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)  # the linker warns of lookup
-    return {name: directory / name for name in lines}
+    return {name: directory / name for name in wanted if name != library.name}
 
 
 @contextmanager
-def booted(place: Path) -> Iterator[FaultyBoard]:
+def booted(
+    place: Path, packages: tuple[str, ...] = (), only: tuple[str, ...] = ()
+) -> Iterator[FaultyBoard]:
+    """A board with ``packages`` of Debian's, and in /tmp the programs, or ``only`` some of them."""
     programs = place / "programs"
     programs.mkdir()
     recipe, out = place / "recipe.toml", place / "out"
-    recipe.write_text('board = "qemu-aarch64"\nmodules = ["dummy"]\n')
+    wanted = f"packages = {json.dumps(packages)}\n" if packages else ""
+    recipe.write_text(f'board = "qemu-aarch64"\nmodules = ["dummy"]\n{wanted}')
     ran = rootfs_tool("build", recipe, "-o", out, timeout=600)
     assert ran.status == 0, ran.said
-    files = compiled(programs)
+    files = compiled(programs, only)
     with ExitStack() as stack:
         server = stack.enter_context(tftp.serve(files, "127.0.0.1"))
         machine = stack.enter_context(powered(out, QUIET))
@@ -110,5 +153,6 @@ def booted(place: Path) -> Iterator[FaultyBoard]:
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyBoard]:
-    with booted(tmp_path_factory.mktemp("faulty")) as board:
+    only = ("echo_server", "echo_client")
+    with booted(tmp_path_factory.mktemp("faulty"), only=only) as board:
         yield board

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.checks.conftest import PRIVATE
 from tests.command import PROGRAM
+from tests.diagnosis.cable import Cable, Results, ip
+
+STRANGER = "02:00:00:00:00:99"
 
 pytestmark = pytest.mark.root
 
@@ -40,16 +37,8 @@ COMMANDS = {
         "on the board: tftp -g -b 1428 -r boot/kernel.img 192.0.2.1 6969",
     ),
 }
+NO_SERVER = ASK.format("kernel.img")
 TCP = {8080: ("loopback-only", "bind 0.0.0.0"), 9300: ("filtered", "on the board, if it is there")}
-
-RECIPE = """\
-board = "qemu-aarch64"
-[network]
-hostname = "board"
-[[network.interface]]
-name = "eth0"
-address = "192.0.2.2/24"
-"""
 
 GUARD = """\
 table inet guard {{
@@ -64,97 +53,77 @@ table ip pieces {
 """
 
 
-def ip(*words: str, said: str = "") -> None:
-    subprocess.run(["ip", *words], check=True, input=said, text=True)
-
-
-class Cable:
-    """Names of the namespaces at its two ends, and what runs there until the end."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self.host, self.board = f"rt{os.getpid()}dh", f"rt{os.getpid()}db"
-        self._stack = stack
-        for name in (self.host, self.board):
-            ip("netns", "add", name)
-            stack.callback(ip, "netns", "delete", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        peer = ("type", "veth", "peer", "name", "eth0", "netns", self.board)
-        ip("-n", self.host, "link", "add", "to-board", *peer)
-        for name, device, address in (
-            (self.host, "to-board", "192.0.2.1/24"),
-            (self.board, "eth0", "192.0.2.2/24"),
-        ):
-            ip("-n", name, "address", "add", address, "dev", device)
-            ip("-n", name, "link", "set", device, "up")
-
-    def start(self, where: str, *argv: str | Path) -> None:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", where, *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._stack.callback(process.wait, 10)
-        self._stack.callback(process.terminate)
-
-    def wait_for(self, where: str, table: str, count: int) -> None:
-        deadline = time.monotonic() + 20
-        argv = ["ip", "netns", "exec", where, "cat", f"/proc/net/{table}"]
-        while len(subprocess.check_output(argv).splitlines()) <= count:
-            assert time.monotonic() < deadline, table
-            time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
-    """The results of one bring-up, by the name of the check."""
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Results]]:
+    """The results of a bring-up on each cable, all at the same time."""
     place = tmp_path_factory.mktemp("ends")
+    with ExitStack() as stack:
+        begun = {
+            one.__name__: one(Cable(stack, one.__name__[0]), place / one.__name__)
+            for one in (guarded, bare, apart, taken_twice)
+        }
+        yield {name: results() for name, results in begun.items()}
+
+
+def tcp(*ports: int) -> str:
+    return "".join(f'[[check]]\ntype = "tcp"\nport = {port}\ntimeout = 1\n' for port in ports)
+
+
+def commands(*some: str) -> str:
+    return "".join(f'[[check]]\ntype = "command"\ncommand = "{one}"\n' for one in some)
+
+
+def guarded(cable: Cable, place: Path) -> Callable[[], Results]:
+    """A firewall at each end, and two TFTP servers."""
     (place / "tftp" / "boot").mkdir(parents=True)
     (place / "tftp" / "boot" / "kernel.img").write_bytes(bytes(60000))
-    recipe = place / "recipe.toml"
-    checks = [f'[[check]]\ntype = "command"\ncommand = "{one}"\n' for one in COMMANDS]
-    checks += [f'[[check]]\ntype = "tcp"\nport = {port}\ntimeout = 1\n' for port in TCP]
-    recipe.write_text(RECIPE + "".join(checks))
-    with ExitStack() as stack:
-        cable = Cable(stack)
-        nft = ("nft", "-f", "-")
-        ip(
-            "netns",
-            "exec",
-            cable.host,
-            *nft,
-            said=GUARD.format("udp dport 7070 drop; tcp dport 7171"),
-        )
-        ip("netns", "exec", cable.board, *nft, said=GUARD.format("tcp dport 9300") + FRAGMENTS)
-        for port in ("6969", "7070"):
-            serve = ("tftp-serve", place / "tftp", "--port", port, "--address", "192.0.2.1")
-            cable.start(cable.host, PROGRAM, *serve)
-        for address in ("127.0.0.1:8080", "0.0.0.0:9300"):
-            cable.start(cable.board, "busybox", "httpd", "-f", "-p", address, "-h", "/")
-        cable.wait_for(cable.host, "udp", 2)
-        cable.wait_for(cable.board, "tcp", 2)
-        inside = f"{PRIVATE}; PATH=/mnt exec sh"
-        url = f"exec:ip netns exec {cable.board} unshare --mount sh -c '{inside}'"
-        done = subprocess.run(
-            [
-                *("ip", "netns", "exec", cable.host, PROGRAM, "bringup", recipe),
-                *("--console", url, "-o", place / "out", "--json"),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 1, done.stderr
-        yield {one["name"]: one for one in json.loads(done.stdout)["results"]}
+    cable.filter(cable.host, GUARD.format("udp dport 7070 drop; tcp dport 7171"))
+    cable.filter(cable.board, GUARD.format("tcp dport 9300") + FRAGMENTS)
+    for port in ("6969", "7070"):
+        serve = ("tftp-serve", place / "tftp", "--port", port, "--address", "192.0.2.1")
+        cable.start(cable.host, PROGRAM, *serve)
+    cable.serve_http("127.0.0.1:8080", "0.0.0.0:9300")
+    cable.wait_for(cable.host, "udp", 2)
+    return cable.bringup(place, commands(*COMMANDS) + tcp(*TCP))
+
+
+def bare(cable: Cable, place: Path) -> Callable[[], Results]:
+    """No server of TFTP's, and one of HTTP's at an address that is not the profile's."""
+    cable.address(cable.board, "eth0", "192.0.2.3/24")
+    cable.serve_http("192.0.2.3:8081")
+    return cable.bringup(place, commands(NO_SERVER) + tcp(8081))
+
+
+def apart(cable: Cable, place: Path) -> Callable[[], Results]:
+    """The host's address is at another cable than the board's."""
+    cable.plug("to-nobody", cable.end("n"))
+    ip("-n", cable.host, "address", "flush", "dev", "to-board")
+    cable.address(cable.host, "to-nobody", "192.0.2.1/24")
+    cable.serve_http("0.0.0.0:9300")
+    return cable.bringup(place, tcp(9300))
+
+
+def taken_twice(cable: Cable, place: Path) -> Callable[[], Results]:
+    """A third one at a switch has the board's address, and the host has met that one."""
+    other = cable.end("o")
+    cable.plug("to-other", other)
+    ip("-n", cable.host, "link", "add", "switch", "type", "bridge")
+    for port in ("to-board", "to-other"):
+        ip("-n", cable.host, "link", "set", port, "master", "switch")
+    ip("-n", cable.host, "link", "set", "switch", "up")
+    ip("-n", cable.host, "address", "flush", "dev", "to-board")
+    cable.address(cable.host, "switch", "192.0.2.1/24")
+    ip("-n", other, "link", "set", "eth0", "address", STRANGER)
+    cable.address(other, "eth0", "192.0.2.2/24")
+    met = ("192.0.2.2", "lladdr", STRANGER, "dev", "switch")
+    ip("-n", cable.host, "neighbour", "replace", *met, "nud", "permanent")  # else it is a race
+    cable.serve_http("0.0.0.0:9300")
+    return cable.bringup(place, tcp(9300))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_a_command_of_the_board_failed_of(
-    report: dict[str, dict[str, Any]], command: str
-) -> None:
-    found = report[f"command {command}"]
+def test_what_a_command_of_the_board_failed_of(reports: dict[str, Results], command: str) -> None:
+    found = reports["guarded"][f"command {command}"]
     (one,) = found["diagnoses"]
     rule, mend = COMMANDS[command]
     assert one["rule"] == rule, found
@@ -163,10 +132,42 @@ def test_what_a_command_of_the_board_failed_of(
 
 
 @pytest.mark.parametrize("port", TCP)
-def test_tcp_from_outside(report: dict[str, dict[str, Any]], port: int) -> None:
-    found = report[f"tcp {port}"]
+def test_tcp_from_outside(reports: dict[str, Results], port: int) -> None:
+    found = reports["guarded"][f"tcp {port}"]
     (one,) = found["diagnoses"]
     rule, mend = TCP[port]
     assert one["rule"] == rule, found
     assert one["mend"].startswith(mend)
     assert any(f":{port}/tcp" in line and "httpd" in line for line in one["evidence"])
+
+
+def test_no_tftp_server_at_all(reports: dict[str, Results]) -> None:
+    (one,) = reports["bare"][f"command {NO_SERVER}"]["diagnoses"]
+    assert one["rule"] == "tftp-no-server", one
+    assert one["cause"] == "no program of this host has UDP port 69"
+    assert one["mend"] == "on this host: rootfs-tool tftp-serve DIR"
+    assert one["evidence"]
+
+
+def test_a_server_at_another_address_of_the_board(reports: dict[str, Results]) -> None:
+    (one,) = reports["bare"]["tcp 8081"]["diagnoses"]
+    assert one["rule"] == "other-address-bound", one
+    assert "bound to 192.0.2.3" in one["cause"]
+    assert one["mend"].startswith("bind 0.0.0.0 (INADDR_ANY) or 192.0.2.2 in the program")
+    assert any("httpd" in line and "192.0.2.3:8081/tcp" in line for line in one["evidence"])
+
+
+def test_a_board_on_another_cable(reports: dict[str, Results]) -> None:
+    (one,) = reports["apart"]["tcp 9300"]["diagnoses"]
+    assert one["rule"] == "board-not-there", one
+    assert "nobody answers ARP for 192.0.2.2 on this host's to-nobody" in one["cause"]
+    assert one["mend"].endswith("ip neighbour show 192.0.2.2")
+    assert any("httpd" in line and ":9300/tcp" in line for line in one["evidence"])
+
+
+def test_an_address_that_this_host_sees_twice(reports: dict[str, Results]) -> None:
+    (one,) = reports["taken_twice"]["tcp 9300"]["diagnoses"]
+    assert one["rule"] == "duplicate-address", one
+    assert f"192.0.2.2 is taken twice: {STRANGER} answers for it too" in one["cause"]
+    assert f"arping 192.0.2.2: reply from {STRANGER}" in one["evidence"]
+    assert any(line.startswith("eth0: up, link, 192.0.2.2/24") for line in one["evidence"])

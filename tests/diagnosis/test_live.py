@@ -8,7 +8,8 @@ import pytest
 
 from rootfs_tool.diagnosis import asking
 from tests.diagnosis.conftest import FaultyBoard
-from tests.diagnosis.faults import FAULTS, HOST, Fault
+from tests.diagnosis.fault import HOST, Fault
+from tests.diagnosis.faults import FAULTS
 
 pytestmark = [pytest.mark.qemu, pytest.mark.network]
 

@@ -14,7 +14,8 @@ from rootfs_tool.diagnosis import asking, board
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence
 from rootfs_tool.diagnosis.chains import CHAINS, diagnose
 from rootfs_tool.diagnosis.subject import Subject
-from tests.diagnosis.faults import FAULTS, HOST, NETWORK, Fault
+from tests.diagnosis.fault import HOST, NETWORK, Fault
+from tests.diagnosis.faults import FAULTS
 
 DATA = Path(__file__).parent.parent / "data" / "diagnosis"
 END = "\n==> end of what was said <==\n"
@@ -69,13 +70,6 @@ def test_a_program_linked_with_glibc_alone_finds_no_names(tmp_path: Path) -> Non
     assert only(evidence).rule == "no-such-name"
 
 
-def test_a_library_that_is_not_there() -> None:
-    said = "./a.out: error while loading shared libraries: libm.so.6: cannot open shared object\n"
-    one = only(silent("dynamic", said))
-    assert one.rule == "no-library"
-    assert "does not have libm.so.6" in one.cause
-
-
 def test_a_command_within_a_script_is_no_missing_interpreter() -> None:
     said = "exited 127, not 0\n/tmp/script: line 2: frobnicate: not found\n"
     assert diagnose(silent("no-interpreter", said)) == ()
@@ -85,17 +79,6 @@ def test_an_interpreter_that_is_there_is_not_missed() -> None:
     evidence = silent("dynamic", "sh: ./dynamic.out: not found\n")
     board = replace(evidence.board, libraries=frozenset({"/lib/ld-linux-aarch64.so.1"}))
     assert diagnose(replace(evidence, board=board)) == ()
-
-
-def test_a_port_that_lingers() -> None:
-    """0x1C20 is 7200; 06 is TIME_WAIT."""
-    evidence = silent("port-taken", "bind to 0.0.0.0 port 7200: error 98: Address already in use\n")
-    (mine,) = (one for one in evidence.state.sockets if one.port == 7200)
-    lingers = replace(mine, state="TIME_WAIT", peer=HOST, peer_port=40000)
-    state = replace(evidence.state, sockets=(lingers,))
-    one = only(replace(evidence, state=state))
-    assert one.rule == "port-lingers"
-    assert "SO_REUSEADDR" in one.mend
 
 
 def test_a_port_that_should_be_open_to_all() -> None:
