@@ -56,7 +56,11 @@ class _There:
 
 
 def _look(bench: Bench, wanted: Interface) -> _There:
-    """All about an interface in one round trip."""
+    """All about an interface in one round trip; ifconfig alone knows a single address."""
+    if len(wanted.address) == 1 and wanted.ipv4 and not wanted.dhcp:
+        seen, _ = ifconfig.ask(bench.shell, wanted.name)
+        own = [f"{seen.address}/{seen.netmask}"] if seen and seen.address and seen.netmask else []
+        return _There(seen=seen, addresses=frozenset(map(IPv4Interface, own)), lease="")
     lease = f"cat /run/udhcpc.{wanted.name}.lease 2>/dev/null"
     then = f"{{ {ifconfig.every_address(wanted.name)}; }}; echo; echo lease $({lease})"
     seen, said = ifconfig.ask(bench.shell, wanted.name, then=then)

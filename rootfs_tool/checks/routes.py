@@ -11,7 +11,8 @@ from rootfs_tool.network import Network
 
 Route = tuple[IPv4Network | IPv6Network, IPv4Address | IPv6Address | None, str]
 
-_LIST = "cat /proc/net/route; echo --; cat /proc/net/ipv6_route 2>/dev/null"
+_LIST = "cd /proc/net; cat route; echo --"
+_LIST_IPV6 = f"{_LIST}; cat ipv6_route 2>/dev/null"
 
 
 class Routes(Check):
@@ -23,9 +24,11 @@ class Routes(Check):
         return Subject(network=True)
 
     def run(self, bench: Bench) -> str:
-        ipv4, _, ipv6 = bench.shell.run(_LIST).text.partition("--\n")
-        there = {*parse(ipv4), *parse_ipv6(ipv6)}
         wanted = wanted_routes(bench.network)
+        either = any(isinstance(to, IPv6Network) for to, _, _ in wanted)
+        listed = bench.shell.run(_LIST_IPV6 if either else _LIST).text
+        ipv4, _, ipv6 = listed.partition("--\n")
+        there = {*parse(ipv4), *parse_ipv6(ipv6)}
         missing = [route for route in wanted if route not in there]
         if missing:
             raise CheckFailed(
