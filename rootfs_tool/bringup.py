@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rootfs_tool import tftp
 from rootfs_tool.checks import Check, Program, Reboot, Spawn
 from rootfs_tool.checks.base import Bench, CheckFailed, CheckSkipped
 from rootfs_tool.console.base import Console, Line
 from rootfs_tool.console.transcript import recorded
-from rootfs_tool.diagnosis import asking
-from rootfs_tool.diagnosis.base import Diagnosis
 from rootfs_tool.errors import ConfigError, ConsoleError, ConsoleTimeout
 from rootfs_tool.events import Event, listening, step
 from rootfs_tool.network import Network
@@ -23,6 +21,9 @@ from rootfs_tool.shell import Shell
 from rootfs_tool.shell.incident import Incident
 from rootfs_tool.shell.login import Allowed
 from rootfs_tool.targets.base import HostAddress
+
+if TYPE_CHECKING:
+    from rootfs_tool.diagnosis.base import Diagnosis
 
 Outcome = Literal["passed", "failed", "broken", "skipped"]
 
@@ -245,6 +246,8 @@ def _ask(check: Check, bench: Bench) -> tuple[CheckResult, bool]:
 def _why(check: Check, bench: Bench, said: str) -> tuple[Diagnosis, ...]:
     """The causes of a failure, asked for right after it."""
     with step(f"{check.title}: why?"):
+        from rootfs_tool.diagnosis import asking  # what a bring-up that passes can do without
+
         return asking.why(
             bench.shell,
             said,

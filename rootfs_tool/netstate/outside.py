@@ -75,7 +75,7 @@ def look(board: IPv4Address) -> Outside:
         source=source,
         interface=interface,
         gateway=gateway if isinstance(gateway, IPv4Address) else None,
-        neighbour=_neighbour(board),
+        neighbour=_neighbour(board, interface),
         claimed_by=claimed,
         ping=seconds,
         why=why,
@@ -128,9 +128,12 @@ def _source(board: IPv4Address) -> IPv4Address:
         return IPv4Address(asking.getsockname()[0])
 
 
-def _neighbour(board: IPv4Address) -> Neighbour | None:
+def _neighbour(board: IPv4Address, interface: str | None) -> Neighbour | None:
+    """Who was met there, at the cable by which we go: one that asked at another is no way."""
     entries = routes.neighbours(_read("/proc/net/arp"))
-    return next((one for one in entries if one.address == board), None)
+    return next(
+        (one for one in entries if (one.address, one.interface) == (board, interface)), None
+    )
 
 
 def _read(path: str) -> str:

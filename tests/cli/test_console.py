@@ -254,6 +254,7 @@ def test_two_at_one_console() -> None:
             second.type(b"k")
             second.until(b"k")
         second.type(b"\x15")
+        second.until(b"\b \b")  # the line has been taken back
         first.type(b"no\r")
         first.until(b"is being written to by rootfs-tool")
         second.type(PREFIX + b"q")
