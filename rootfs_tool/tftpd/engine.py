@@ -92,7 +92,6 @@ class Engine:
 
     def stop(self) -> None:
         """End ``run``; from any thread, or a signal handler."""
-        self._stopping = True
         os.eventfd_write(self._bell, 1)
 
     def transfers(self) -> list[Transfer]:
@@ -299,6 +298,7 @@ class Engine:
 
     def _ring(self) -> None:
         os.eventfd_read(self._bell)
+        self._stopping = True  # by the loop itself, which closes the bell then
 
 
 def _nothing() -> None:
