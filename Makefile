@@ -10,7 +10,7 @@ demo:
 
 test:
 	@sh .ci/setup test
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile
 
 benchmark:
 	@sh .ci/setup test
