@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Literal
 
@@ -50,7 +50,7 @@ class Port(Check):
 
     def run(self, bench: Bench) -> str:
         found = patiently(bench, self.wait, lambda: self._listening(bench))
-        whose = {program for one in found if (program := _program(bench.shell, one))}
+        whose = _programs(bench.shell, found)
         by = f", by {', '.join(sorted(whose))}" if whose else ""
         seen = " and ".join(sorted({one.open_to for one in found}))
         if self.open_to is not None and seen != self.open_to:
@@ -73,17 +73,12 @@ class Port(Check):
         )
 
 
-def _program(shell: Shell, listener: Listener) -> str | None:
-    """The name and process id of the program that has a socket, as far as /proc tells."""
-    listed = shell.run("ls -l /proc/[0-9]*/fd 2>/dev/null | grep -e ^/proc -e socket:").text
-    process = None
-    for line in listed.splitlines():
-        if of := re.fullmatch(r"/proc/(\d+)/fd:", line):
-            process = of[1]
-        elif process is not None and line.endswith(f"socket:[{listener.inode}]"):
-            name = shell.run(f"cat /proc/{process}/comm").text.strip()
-            return f"{name} (pid {process})"
-    return None
+def _programs(shell: Shell, listeners: Iterable[Listener]) -> set[str]:
+    """The name and process id of the program that has each socket, as far as /proc tells."""
+    from rootfs_tool.netstate.state import of_board  # what a build can do without
+
+    holders = of_board(shell).holders
+    return {str(one) for listener in listeners for one in holders.get(listener.inode, ())[:1]}
 
 
 def _mend(wanted: str, port: int) -> str:
