@@ -43,26 +43,22 @@ def named(kind: str, suffix: str) -> dict[str, list[Path]]:
 
 def cache() -> Path:
     """The user's cache directory, made if it is missing (XDG Base Directory Specification)."""
-    directory = _xdg("XDG_CACHE_HOME", ".cache")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"there can be no cache at {directory}: {error.strerror}",
-            hint="XDG_CACHE_HOME=/a/directory/of/yours names another",
-        ) from None
-    return directory
+    return _made("XDG_CACHE_HOME", ".cache", "there can be no cache at")
 
 
 def state() -> Path:
     """The user's directory of what is to be remembered, made if it is missing (same source)."""
-    directory = _xdg("XDG_STATE_HOME", ".local/state")
+    return _made("XDG_STATE_HOME", ".local/state", "nothing can be kept in")
+
+
+def _made(variable: str, fallback: str, trouble: str) -> Path:
+    directory = _xdg(variable, fallback)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"nothing can be kept in {directory}: {error.strerror}",
-            hint="XDG_STATE_HOME=/a/directory/of/yours names another",
+            f"{trouble} {directory}: {error.strerror}",
+            hint=f"{variable}=/a/directory/of/yours names another",
         ) from None
     return directory
 
