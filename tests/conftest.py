@@ -58,3 +58,15 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             check=True,
         )
     return directory
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of links to BusyBox, one for every program that a board has."""
+    program = shutil.which("busybox")
+    assert program is not None
+    directory = tmp_path_factory.mktemp("bin")
+    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
+    for name in listed.stdout.split():
+        (directory / name).symlink_to(program)
+    return directory

@@ -313,18 +313,6 @@ def test_a_nul_has_no_quotes() -> None:
 # The scripts at work, each in a network of its own
 
 
-@pytest.fixture(scope="module")
-def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of links to BusyBox, one for every program that a board has."""
-    program = shutil.which("busybox")
-    assert program is not None
-    directory = tmp_path_factory.mktemp("bin")
-    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
-    for name in listed.stdout.split():
-        (directory / name).symlink_to(program)
-    return directory
-
-
 def in_namespace(busybox: Path, scripts: dict[str, str], directory: Path, commands: str) -> str:
     """What ``commands`` say, run where the only network is a new one, with a board's programs."""
     for path, text in scripts.items():

@@ -19,7 +19,7 @@ from rootfs_tool.network import Network
 from rootfs_tool.targets.attached import Attached
 from rootfs_tool.tree import Directory, Tree
 from tests.conftest import CHECKOUT
-from tests.test_initscripts import busybox, in_namespace, network, rendered  # noqa: F401
+from tests.test_initscripts import in_namespace, network, rendered
 from tests.test_network import FILE, mistakes
 
 ETH0 = '[[interface]]\nname = "eth0"\naddress = "10.0.2.15/24"\n'
@@ -254,7 +254,7 @@ def test_the_schema_takes_one_address_or_several() -> None:
 @pytest.mark.root
 @pytest.mark.parametrize("tool", ["ifconfig", "ip"])
 def test_what_is_on_the_wire_and_one_that_never_comes(
-    busybox: Path,  # noqa: F811
+    busybox: Path,
     tmp_path: Path,
     tool: str,
 ) -> None:

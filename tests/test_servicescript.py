@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,17 +12,6 @@ from rootfs_tool.service import Service
 from tests.test_servicefiles import RESPAWN, of, rendered, text
 
 HOSTILE = "a 'b' \"c\" $HOME `id` \\n; *\n\u00e9 -%"
-
-
-@pytest.fixture(scope="module")
-def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = shutil.which("busybox")
-    assert program is not None
-    directory = tmp_path_factory.mktemp("bin")
-    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
-    for name in listed.stdout.split():
-        (directory / name).symlink_to(program)
-    return directory
 
 
 def said(busybox: Path, directory: Path, service: Service, commands: str) -> list[str]:
