@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 MIB = 1 << 20
@@ -46,10 +46,7 @@ def partitioned(file: Path, table: str, *, size: int = 64 * MIB) -> Iterator[Pat
     subprocess.run(["sfdisk", "--quiet", file], input=table, text=True, check=True)
     with attached(file, "--partscan") as device:
         output("partx", "--update", device)  # for a kernel that doesn't read tables itself
-        try:
-            yield device
-        finally:
-            output("partx", "--delete", device)
+        yield device  # detaching drops them
 
 
 @contextmanager
@@ -58,5 +55,23 @@ def mounted(device: Path, *points: Path, options: str = "rw") -> Iterator[None]:
         for point in points:
             point.mkdir(exist_ok=True)
             output("mount", "-o", options, device, point)
-            stack.callback(output, "umount", point)
+            stack.callback(unmount, point)
         yield
+
+
+def unmount(point: Path) -> None:
+    """Unmount it here and wherever it was copied to.
+
+    A mount namespace that another test makes meanwhile has a copy of every mount of this one, and
+    the device stays in use for as long as that namespace lives.
+    """
+    device = point.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    output("umount", point)
+    name = str(point).replace(" ", r"\040")
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            rows = [row.split() for row in (process / "mountinfo").read_text().splitlines()]
+            if any(row[2] == number and row[4] == name for row in rows):
+                command = ("nsenter", f"--mount={process}/ns/mnt", "umount", point)
+                subprocess.run(command, capture_output=True, check=False)

@@ -14,7 +14,7 @@ from rootfs_tool import blockmap
 from rootfs_tool.blockmap import BlockMap, Kind, Range
 from rootfs_tool.flash import source, write
 from rootfs_tool.flash.write import Flashed
-from tests.loop import attached
+from tests.loop import attached, unmount
 
 loop = attached
 MIB = 1 << 20
@@ -118,7 +118,7 @@ def bad_card(program: Path, directory: Path, size: int) -> Iterator[Card]:
         with loop(mount / "card") as device:
             yield Card(device=device, backing=backing, control=mount / "control")
     finally:
-        subprocess.run(["umount", mount], check=True)
+        unmount(mount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from rootfs_tool.compressed import Format
 from rootfs_tool.errors import ConfigError, DeviceError
 from rootfs_tool.flash import device, source, write
 from tests.flash.cards import HEAD, MIB, SIZE, Card, an_image, flashed, loop, wanted, with_map
+from tests.loop import mounted
 
 pytestmark = pytest.mark.root
 
@@ -209,12 +210,8 @@ def test_a_read_only_card(image: Path, card: Card, tmp_path: Path) -> None:
 
 def test_a_mounted_card(image: Path, card: Card, tmp_path: Path) -> None:
     subprocess.run(["mke2fs", "-q", "-t", "ext4", card.device], check=True)
-    (mount := tmp_path / "mount").mkdir()
-    subprocess.run(["mount", card.device, mount], check=True)
-    try:
+    with mounted(card.device, tmp_path / "mount"):
         assert "in use" in str(refused(image, card.device))
-    finally:
-        subprocess.run(["umount", mount], check=True)
     subprocess.run(["e2fsck", "-fn", card.device], check=True, capture_output=True)
 
 

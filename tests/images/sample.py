@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from rootfs_tool.tree import Device, Directory, File, Symlink, Tree, st_mode
+from tests.loop import unmount
 
 EPOCH = 1_735_689_600
 CAPABILITY = bytes.fromhex("0100000200040000" + "00" * 12)  # cap_net_bind_service=ep
@@ -51,7 +52,7 @@ def mounted(image: Path, at: Path, *, kind: str, options: str = "ro") -> Iterato
     try:
         yield at
     finally:
-        subprocess.run(["umount", at], check=True)
+        unmount(at)
 
 
 def assert_is(tree: Tree, root: Path) -> None:
