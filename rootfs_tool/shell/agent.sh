@@ -44,14 +44,14 @@ unhush() {
 }
 
 # The digest of a file: the first two words of the tool's answer, or "-" when the file is empty; and
-# its size, where that is known.
+# its size, where that is known. Half of an MD5 does, which is longer than the other tools' sums.
 digest() {
     digest=-
     size=0
     if [ -s "$1" ]; then
         # shellcheck disable=SC2046 # the words are wanted
         set -- $($tool <"$1"; $counter <"$1")
-        digest=$1.$2
+        digest=${1%????????????????}.$2
         size=${3:-0}
     fi
 }
@@ -69,7 +69,7 @@ show() {
 whole() {
     # shellcheck disable=SC2046
     set -- "$1" $(printf %s "$long" | $tool)
-    [ "$1" != "$2.$3" ] || return 0
+    [ "$1" != "${2%????????????????}.$3" ] || return 0
     long=
     answer P "$id 0"
     return 1
@@ -175,14 +175,16 @@ state() {
     if [ -s "$out.s" ]; then read -r state <"$out.s"; fi
 }
 
-# chunk PROGRAM BLOCK,COUNT[,err]: that piece of what the newest command wrote, in blocks of 512
+# chunk PROGRAM BLOCK,SKIP,COUNT[,err]: that piece of what the newest command wrote, in blocks of
+# BLOCK bytes
 chunk() {
     state
-    count=${2#*,}
     from=$out
-    [ "$count" = "${count%,*}" ] || from=$files.err
+    [ "$2" = "${2%,err}" ] || from=$files.err
+    count=${2%,err}
+    skip=${count#*,}
     : >"$part" # a command that has only just been started may have no file yet
-    dd if="$from" of="$part" bs=512 skip="${2%%,*}" count="${count%,*}"
+    dd if="$from" of="$part" bs="${2%%,*}" skip="${skip%,*}" count="${count##*,}"
     digest=${state#* }
     send "$1" "$part" "$id $last:${state%% *}:${digest%% *}"
 }

@@ -10,10 +10,13 @@ _POLYNOMIAL = 0x04C11DB7  # of POSIX cksum
 
 
 def of(data: bytes, tool: str) -> str:
-    """The first two words that ``tool`` prints about ``data`` on its stdin, with a dot between."""
+    """The first two words that ``tool`` prints about ``data`` on its stdin, with a dot between.
+
+    Half of an MD5 does: the shorter an answer, the more often it arrives whole.
+    """
     match tool:
         case "md5sum":
-            return hashlib.md5(data, usedforsecurity=False).hexdigest() + ".-"
+            return hashlib.md5(data, usedforsecurity=False).hexdigest()[:16] + ".-"
         case "cksum":
             return f"{cksum(data)}.{len(data)}"
         case "crc32":

@@ -13,11 +13,9 @@ from rootfs_tool.shell.encoding import encode
 from rootfs_tool.shell.wire import Answer, Wire
 
 SHORT = 150  # characters, below which it costs less to type a command twice than to take its digest
-_PART = 3000  # characters of one request: well below what a terminal holds of a line
-_WARY_PART = 400  # on a line that loses or changes bytes
-_SMALLEST_PART = 25
-_BLOCK = 512  # bytes; the unit in which output is asked for
-_BLOCKS = 64  # in one answer, while none comes damaged
+_WARY_SHORT = 24  # the same on a line that loses or changes bytes
+_WARY_PART = 384  # characters of one line there
+_BLOCK = 512  # bytes; the unit in which output is asked for, if it is not less
 _COPIES = 30  # times that one piece, of a command or of its output, may come damaged
 _POLL = 0.15  # seconds between two looks at the output of a running command
 _ASK = 1.0  # seconds before we ask how a silent command does; doubled, up to _ASK_LATER
@@ -46,21 +44,27 @@ class Output:
 
         It is added only if the newest command is ``number``.
         """
-        skipped = len(self.data) % _BLOCK
-        blocks, verb = _BLOCKS, "coded" if self._wire.text_only else "chunk"
+        size = self._wire.chunks
+        coded = self._wire.text_only
         before = None
         for _ in range(_COPIES):
-            answer = self._wire.ask(f"{verb} {len(self.data) // _BLOCK},{blocks}{self._file}")
+            asked, block = size.now, min(_BLOCK, size.now)
+            skipped = len(self.data) % block
+            where = f"{block},{len(self.data) // block},{asked // block}{self._file}"
+            answer = self._wire.ask(f"{'coded' if coded else 'chunk'} {where}")
             state = answer.fields[1].split(":") if len(answer.fields) > 1 else []
             body = answer.body
             if self._wire.tool == "none":  # equal twice is as good as it gets
                 body, before = (body if body == before else None), body
             elif body is None:
-                blocks, verb = max(1, blocks // 4), "coded"
+                coded = True
+                size.damaged()
+            else:
+                size.arrived()
             if body is not None and len(state) == 3 and true(*state):
                 if int(state[0]) == number:
                     self.add(body[skipped:])
-                return int(state[0]), state[1], len(body) == blocks * _BLOCK
+                return int(state[0]), state[1], len(body) == asked
         raise hopeless(self._wire, "its output")
 
 
@@ -88,7 +92,8 @@ class Job:
         self._watched = bool(on_output or on_error or wire.text_only)
         self._whole = False
         self._text = encode((before + command).encode())
-        short = len(self._text) <= SHORT or wire.tool == "none"
+        shortest = SHORT if wire.copies == 2 else _WARY_SHORT
+        short = len(self._text) <= shortest or wire.tool == "none"
         self._request = f"{'w' if self._watched else 'r'} {self._text}"
         if not short:
             send_long(wire, self._text)
@@ -153,7 +158,7 @@ class Job:
             pass
         if self._whole:
             return
-        if not self._watched and self._wire.tool != "none":
+        if not self._watched and self._wire.tool != "none" and self._wire.copies == 2:
             answer = self._wire.ask("whole")
             if answer.body is not None:
                 self.output.add(answer.body)
@@ -187,16 +192,22 @@ def true(job: str, status: str, check: str) -> bool:
 
 def send_long(wire: Wire, text: str) -> None:
     """Send a text too long for one line; its digest goes with the request that uses it."""
-    offset, size, failed = 0, _PART, 0
+    offset, failed = 0, 0
     while offset < len(text):
-        piece = text[offset : offset + (min(size, _WARY_PART) if wire.copies > 2 else size)]
-        twice = f"{piece}\\:{piece}" if wire.copies > 2 else piece
-        answer = wire.ask(f"part {offset},{len(piece)}", line=f":{twice}")
+        wary = wire.copies > 2
+        piece = text[
+            offset : offset + (min(wire.parts.now, _WARY_PART) if wary else wire.parts.now)
+        ]
+        answer = wire.ask(
+            f"part {offset},{len(piece)}", line=f":{piece}\\:{piece}" if wary else f":{piece}"
+        )
         there = int(answer.fields[1]) if answer.letter == "P" else offset
         if there != offset:  # by the answer to an earlier copy of this request, perhaps
+            wire.parts.arrived()
             offset, failed = there, 0
             continue
-        size, failed = max(_SMALLEST_PART, size // 2), failed + 1
+        wire.parts.damaged()
+        failed += 1
         if failed > _COPIES:
             raise hopeless(wire, "a long command")
 

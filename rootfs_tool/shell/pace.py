@@ -1,4 +1,7 @@
-"""How fast a line may be written: a UART without flow control loses what its FIFO cannot hold."""
+"""How fast a line may be written, and how much at once: it shows what it can take.
+
+A UART without flow control loses what its FIFO cannot hold.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable
 _FIFO = 16  # bytes that the smallest usual UART holds (16550A)
 _WHOLE = 256  # bytes in one piece when nothing is known; more than that goes unpaced too
 _GAP = 0.002  # seconds on top, in which the board's interrupt handler empties the FIFO
-_LONGEST_GAP = 0.03
+_LONGEST_GAP = 0.01
 _MORE, _LESS = 1.3, 0.5  # what a damaged piece makes of the gap, and what one that arrived does
 
 
@@ -46,3 +49,17 @@ class Pace:
         self._gap = max(_GAP, _LESS * self._gap)
         if self._piece is not None:
             self._piece = self._piece + 1 if self._piece < _WHOLE else None
+
+
+class Size:
+    """How large a piece may be that is to come whole: a power of two times ``smallest``."""
+
+    def __init__(self, smallest: int, largest: int) -> None:
+        self.now = self._largest = largest
+        self._smallest = smallest
+
+    def damaged(self) -> None:
+        self.now = max(self._smallest, self.now // 4)
+
+    def arrived(self) -> None:
+        self.now = min(self._largest, 2 * self.now)

@@ -25,7 +25,7 @@ from rootfs_tool.shell.wire import Wire
 LONGEST_COMMAND = 65536  # bytes; one argument of a program may have twice that (execve(2))
 
 _STARTS = 12  # times that a prompt may turn out to be none
-_WHOLE_LINES = 2  # of these, in which the agent's loader is typed as one line
+_WHOLE_LINES = 1  # of these, in which the agent's loader is typed as one line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

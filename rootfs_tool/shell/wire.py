@@ -10,15 +10,17 @@ from rootfs_tool.errors import ConsoleTimeout
 from rootfs_tool.shell import kernellog
 from rootfs_tool.shell.digest import NONE, agrees
 from rootfs_tool.shell.encoding import decoded, unpacked
-from rootfs_tool.shell.pace import Pace
+from rootfs_tool.shell.pace import Pace, Size
 from rootfs_tool.shell.stream import Stream
 
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
 _SOON = 0.15  # the same where we saw a kernel's last words, if they were not a program's
-_IMPATIENCE = 0.4  # the same on a line that was seen to lose something
+_LONGEST_SETTLED = 0.15
+_IMPATIENCE = 0.25  # the same on a line that was seen to lose something
 _REPEATS = 40  # times that a request or its answer may come damaged
 _LONGEST_FRAME = 1024  # bytes
+_SHORT_BODY = 256  # bytes: of one line in base64, behind what is left of its opening mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,12 @@ class Wire:
         """Whether some bytes mean something else on the line: XON/XOFF."""
 
         self.pace = Pace(baudrate)
+        self.parts = Size(24, 3072)
+        """Characters of a long command in one line: well below what a terminal holds of one."""
+
+        self.chunks = Size(64, 32768)
+        """Bytes of output in one answer."""
+
         self.copies = 2
         """How often a request is written in its line."""
 
@@ -162,9 +170,13 @@ class Wire:
         stripped, messages = kernellog.strip(bytes(self._held[: frame.end()]))
         self.kernel_log += messages
         begin = b"\n\x1eB %s %s|%s B\n" % (self.mark.encode(), fields, fields)
-        body = stripped.rpartition(begin)[2].rpartition(b"\n\x1eE ")[0]
+        rest = stripped.rpartition(b"\n\x1eE ")[0]
+        body = rest.rpartition(begin)[2]
         for candidate in (unpacked(body), body, unpacked(decoded(body)), decoded(body)):
             if agrees(candidate, digest):
+                return candidate
+        for line in rest[-_SHORT_BODY:].split(b"\n"):  # the opening mark may be damaged
+            if agrees(candidate := decoded(line), digest):
                 return candidate
         return body if digest == NONE else None
 
@@ -195,7 +207,7 @@ class Wire:
             return
         self._given_up = len(self._held)
         self._hurt()
-        self._settled = min(PATIENCE, 2 * self._settled)
+        self._settled = min(_LONGEST_SETTLED, 2 * self._settled)
 
     def _hurt(self) -> None:
         self.damaged = True
@@ -242,7 +254,7 @@ class Wire:
         Raises ConsoleTimeout when it never is, and what `receive` raises.
         """
         number = self.number()
-        patience = PATIENCE if self.copies == 2 else _IMPATIENCE
+        patience = first = PATIENCE if self.copies == 2 else _IMPATIENCE
         silences = 0
         for _ in range(_REPEATS):
             seen = self.stream.suspicion
@@ -258,9 +270,11 @@ class Wire:
             seen = self.stream.suspicion
             if seen and not self.damaged and (silences or not seen.certain):
                 self.stream.give_up()
-            if not self.damaged:
-                silences += len(self._held) == before  # else its answer came, or some of it
+            if not self.damaged and len(self._held) == before:
+                silences += 1
                 patience = min(4 * PATIENCE, 2 * patience)
+            else:  # its answer came, or some of it
+                patience = first
             if silences == tries:
                 break
             self.write(b"\n")  # it ends a request that lost its own

@@ -15,7 +15,7 @@ from rootfs_tool.shell import Shell
 from tests.shell.boards import LINE
 from tests.shell.line import Relay
 
-ATTACH = 8.0  # seconds
+ATTACH = 25.0  # seconds
 DEADLINE = 5.0  # seconds of one command
 _ATTEMPTS = 2  # to attach, in a row
 _FAILED = 2  # commands in a row after which a person would attach again

@@ -1,0 +1,156 @@
+"""A text to a board where nothing runs yet but a line of shell that takes it piece by piece."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from rootfs_tool.shell import kernellog
+from rootfs_tool.shell.sights import QUIET, State, screen, sight
+from rootfs_tool.shell.wire import Answer, Wire
+
+T = TypeVar("T")
+
+_PROMPTS = (State.SHELL, State.CONTINUATION)
+_PART = 3900  # characters in one line
+_SMALL = 32  # on a line that loses bytes, where each comes twice
+_TOGETHER = 8  # of these, sent before the first was answered
+_SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
+_FIRST_NUDGE = 0.7  # seconds after which we press return: it makes the board repeat itself
+_PATIENCE = 0.1  # seconds on top of what the line takes; doubled where nothing comes
+_LONGEST = 1.0
+
+
+class Upload:
+    """``text`` in lines of OFFSET,LENGTH:PIECE, where LENGTH is that of the line.
+
+    The board answers each with RS, ``letter``, where the piece was that it took, a comma and how
+    many characters it has without a gap; and that alone when a line was empty or damaged.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        text: str,
+        letter: str,
+        separator: str,
+        *,
+        wary: bool,
+        in_order: bool = False,
+    ) -> None:
+        """``separator`` is not in ``text``; it comes between the copies of a ``wary`` line."""
+        self.wary = wary
+        """Whether each line is sent twice: it stays so once one was damaged."""
+
+        self._wire = wire
+        self._text = text
+        self._separator = separator
+        self._window = 1 if in_order else _TOGETHER
+        self._mark = re.compile(rb"\x1e" + letter.encode() + rb"(\d*),(\d+)\r?\n")
+        self._there: int | None = None
+        self._taken: set[int] = set()
+        self._pieces: dict[int, str] = {}
+        self._batch: list[int] = []
+        self._patience = _PATIENCE
+        self._cut(0)
+
+    def until_answered(self, deadline: float) -> Answer | None:
+        """Send it all; the agent's first answer, or None when a prompt is there instead."""
+
+        def answer() -> Answer | None:
+            self._wire.damaged = False  # its first answer comes unasked
+            return self._wire.wait(0, QUIET if self._all_sent() else 0)
+
+        return self._send_all(answer, deadline)
+
+    def until(self, mark: bytes, deadline: float) -> bool:
+        """The same for what says ``mark`` when it runs."""
+        wanted = b"\x1e" + mark
+
+        def said() -> bool | None:
+            return wanted in self._wire.stream.held or None
+
+        return self._send_all(said, deadline) is not None
+
+    def _send_all(self, finished: Callable[[], T | None], deadline: float) -> T | None:
+        now = time.monotonic()
+        limit, due, answered = now + _SECONDS, now + _FIRST_NUDGE, 0
+        while now < min(deadline, limit):
+            if (result := finished()) is not None:
+                return result
+            if (heard := self._hear()) > answered:
+                limit, answered = now + _SECONDS, heard
+            if now >= due or (answered and self._is_answered(answered)):
+                size = self._send()
+                answered = 0
+                due = time.monotonic() + 2 * self._wire.seconds(size) + self._patience
+            elif not self._wire.receive(QUIET) and sight(screen(self._wire.stream)) in _PROMPTS:
+                return None
+            now = time.monotonic()
+        return None
+
+    def _hear(self) -> int:
+        """Note what the board has; how often it has answered since the last lines were sent."""
+        marks = self._mark.findall(kernellog.strip(bytes(self._wire.stream.held))[0])
+        self._taken.update(int(taken) for taken, _ in marks if taken)
+        if marks:
+            self._there = int(marks[-1][1])
+        return len(marks)
+
+    def _send(self) -> int:
+        """The next lines, or an empty one to which the board says how far it is; their size."""
+        self._judge()
+        there = self._there
+        missing = [
+            offset
+            for offset in self._pieces
+            if there is not None and offset >= there and offset not in self._taken
+        ]
+        if not missing and there is not None and there < len(self._text) and not self._batch:
+            self._taken.clear()  # one of them is not what was sent
+            self.wary = True
+            self._cut(0)
+        self._batch = missing[: self._window if self.wary else 1]
+        lines = "".join(self._line(offset) for offset in self._batch) or "\r"
+        self._wire.forget()
+        self._wire.write(lines.encode())
+        return len(lines)
+
+    def _is_answered(self, times: int) -> bool:
+        return times >= len(self._batch) or self._arrived(self._batch[-1])
+
+    def _arrived(self, offset: int) -> bool:
+        return offset in self._taken or offset < (self._there or 0)
+
+    def _all_sent(self) -> bool:
+        return self._there is not None and not self._batch
+
+    def _judge(self) -> None:
+        """What became of the lines sent last says how good the line is."""
+        if not self._batch:
+            return
+        if arrived := sum(map(self._arrived, self._batch)):
+            for _ in range(arrived):
+                self._wire.pace.arrived()
+            self._patience = _PATIENCE
+            return
+        self._wire.pace.damaged()
+        self._patience = min(_LONGEST, 2 * self._patience)
+        if not self.wary:
+            self.wary = True
+            self._cut(self._there or 0)
+
+    def _cut(self, start: int) -> None:
+        size = _SMALL if self.wary else _PART
+        self._pieces = {
+            offset: self._text[offset : offset + size]
+            for offset in range(start, len(self._text), size)
+        }
+
+    def _line(self, offset: int) -> str:
+        length, line = 0, ""
+        while length != len(line := f"{offset},{length}:{self._pieces[offset]}"):
+            length = len(line)
+        return f"{line}{self._separator}{line}\n" if self.wary else f"{line}\n"

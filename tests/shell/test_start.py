@@ -1,0 +1,66 @@
+"""The agent gets to the board whole, whatever happens to what is typed and sent."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from rootfs_tool.console import connect
+from rootfs_tool.console.base import Console
+from rootfs_tool.shell import Shell
+from rootfs_tool.shell.start import agent
+from tests.shell.boards import LINE, Relay, attached
+from tests.shell.line import pty_board
+from tests.shell.noise import Faults, Noise
+
+NUMBERS = b"".join(b"%d\n" % number for number in range(1, 41))
+
+
+class Changes(Relay):
+    """Makes one letter of the first line that begins with ``start`` another one."""
+
+    def __init__(self, console: Console, start: bytes) -> None:
+        super().__init__(console)
+        self._start = start
+        self.changed = b""
+        self.sent = 0
+
+    def write(self, data: bytes) -> None:
+        self.sent += len(data)
+        if not self.changed and data.startswith(self._start):
+            self.changed = data
+            middle = len(data) // 2
+            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        super().write(data)
+
+
+@pytest.mark.parametrize("start", [b" rt=", b"0,", b"3900,"])
+def test_one_letter_of_it_is_another(program: str, start: bytes) -> None:
+    """In the line that is typed, and in the agent: a line of the right length."""
+    relays: list[Changes] = []
+
+    def relay(console: Console) -> Console:
+        relays.append(Changes(console, start))
+        return relays[0]
+
+    with attached(program, relay) as shell:
+        assert shell.run("seq 40; exit 3").output == NUMBERS
+    assert relays[0].changed
+    assert relays[0].sent < 5 * len(agent())  # all of it once more in pieces, each of them twice
+
+
+def test_one_byte_in_a_hundred_lost_each_way(tmp_path: Path) -> None:
+    noise = Noise(lost=0.01)
+    faults = Faults(seed=3, to_board=noise, from_board=noise)
+    with (
+        pty_board(tmp_path, faults) as line,
+        closing(connect(line.path, LINE)) as console,
+    ):
+        shell = Shell.attach(console, LINE, timeout=60)
+        for status in range(2):
+            found = shell.run(f"seq 40; exit {status}", timeout=60)
+            assert (found.status, found.output) == (status, NUMBERS)
+        shell.leave()
+        assert line.counts["lost"] > 50
