@@ -1,4 +1,4 @@
-"""A few files by TFTP, served until a with statement ends."""
+"""A few files by TFTP, served and taken until a with statement ends."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.tftpd.base import Code, Files, Opened, Refused, Upload
 from rootfs_tool.tftpd.serving import serving
+from rootfs_tool.tftpd.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,25 +25,39 @@ class Server:
 
 
 @contextmanager
-def serve(files: Mapping[str, Path | bytes], address: str, port: int = 0) -> Iterator[Server]:
-    """Serve ``files`` by name, read-only, until the block ends.
+def serve(
+    files: Mapping[str, Path | bytes],
+    address: str,
+    port: int = 0,
+    *,
+    accepts: Mapping[str, Path] | None = None,
+) -> Iterator[Server]:
+    """Serve ``files`` by name, and take those that it ``accepts``, until the block ends.
 
-    Each is a file of this host or its content; a transfer sends what is there when it begins.
-    ``port`` 0 is any free one. Raises ConfigError when the address is not ours or the port taken.
+    Each is a file of this host or its content; a transfer sends what is there when it begins. What
+    is taken replaces the file of that path once it is whole. ``port`` 0 is any free one. Raises
+    ConfigError when the address is not ours, the port taken or a place not to be written.
     """
     with ExitStack() as stack:
+        places = {
+            name: (stack.enter_context(closing(Uploads(path.parent, overwrite=True))), path.name)
+            for name, path in (accepts or {}).items()
+        }
         try:
-            bound, taken = stack.enter_context(serving(_Named(files), address, port))
+            bound, taken = stack.enter_context(serving(_Named(files, places), address, port))
         except OSError as error:
             raise _explain(error, address, port) from None
         yield Server(address=bound, port=taken)
 
 
 class _Named(Files):
-    """The mapping, which may change while it is served."""
+    """The mapping, which may change while it is served; and where each file goes that is taken."""
 
-    def __init__(self, files: Mapping[str, Path | bytes]) -> None:
+    def __init__(
+        self, files: Mapping[str, Path | bytes], places: Mapping[str, tuple[Uploads, str]]
+    ) -> None:
         self._files = files
+        self._places = places
 
     def open(self, name: bytes, peer: str) -> Opened:
         known = name.decode(errors="surrogateescape").lstrip("/")
@@ -62,7 +77,11 @@ class _Named(Files):
         return Opened(fd=fd, size=found.st_size, name=known)
 
     def create(self, name: bytes, peer: str, size: int | None) -> Upload:
-        raise Refused(Code.ACCESS_VIOLATION, "this server takes no files")
+        known = name.decode(errors="surrogateescape").lstrip("/")
+        if known not in self._places:
+            raise Refused(Code.ACCESS_VIOLATION, "this server takes no such file")
+        uploads, file = self._places[known]
+        return uploads.create(os.fsencode(file), size)
 
 
 def _in_memory(content: bytes) -> int:

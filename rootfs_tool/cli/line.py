@@ -56,6 +56,17 @@ def line_options(command: Command) -> Command:
     return command
 
 
+def over_option(command: Command) -> Command:
+    """Add --over: which way files go."""
+    return click.option(
+        "--over",
+        type=click.Choice(["auto", "tftp", "line"]),
+        default="auto",
+        show_default=True,
+        help="By the board's network, or over the line itself; auto tries the network first.",
+    )(command)
+
+
 def resolve(console: str | None, board: str | None, baudrate: int | None) -> Where:
     """The board that these three options mean.
 

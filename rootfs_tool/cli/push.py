@@ -8,12 +8,20 @@ from pathlib import Path
 
 import click
 
-from rootfs_tool.cli.line import LOGIN, Where, attached_shell, line_options, resolve
+from rootfs_tool.carrier import Over
+from rootfs_tool.cli.line import (
+    LOGIN,
+    Where,
+    attached_shell,
+    line_options,
+    over_option,
+    resolve,
+)
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.console import connect
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import note, step
-from rootfs_tool.push import Over, push
+from rootfs_tool.push import push
 from rootfs_tool.shell.uboot import UBoot
 
 TO = "/tmp"
@@ -21,13 +29,7 @@ TO = "/tmp"
 
 @click.command("push")
 @line_options
-@click.option(
-    "--over",
-    type=click.Choice(["auto", "tftp", "line"]),
-    default="auto",
-    show_default=True,
-    help="By the board's network, or over the line itself; auto tries the network first.",
-)
+@over_option
 @click.option(
     "--to-uboot",
     metavar="ADDRESS",

@@ -1,10 +1,11 @@
-"""A file from the board, over the line alone: in pieces that are asked for until each is whole."""
+"""A file from the board, over the line: in pieces that are asked for until each is whole."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -20,6 +21,9 @@ from rootfs_tool.transfer.deliver import Hopeless
 from rootfs_tool.transfer.marks import Marks, script
 from rootfs_tool.transfer.words import Refusal, refused
 
+Carrier = Callable[[str, int, Path], bool]
+"""Brings the board's file of that path and size (bytes) to a path here; False when it did not."""
+
 _RESTARTS = 3  # times that the board may go down and come up in one transfer
 _CLOCK = 60.0  # seconds for a digest, on top of one for each MB
 _SECOND = 1_000_000  # bytes that a slow board reads in one
@@ -27,12 +31,16 @@ _SECOND = 1_000_000  # bytes that a slow board reads in one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """``path`` is of this host; ``passed`` the bytes that passed the line for it."""
+    """``path`` is of this host; ``passed`` the bytes that passed the line for it.
+
+    ``carried`` says that it came another way.
+    """
 
     path: Path
     size: int
     passed: int
     tool: str
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +61,26 @@ def get(shell: Shell, path: str, *, flow_control: bool = False) -> bytes:
         return fetch(shell, path, Path(here) / "file", flow_control=flow_control).path.read_bytes()
 
 
-def fetch(shell: Shell, path: str, to: Path, *, flow_control: bool = False) -> Received:
+def fetch(
+    shell: Shell,
+    path: str,
+    to: Path,
+    *,
+    flow_control: bool = False,
+    network: Carrier | None = None,
+) -> Received:
     """Write a file of the board to ``to``, or under its own name into the directory ``to``.
 
-    It keeps its permissions. ``flow_control`` is whether XON and XOFF mean something on the line.
-    It grows beside its place under a name of its own, and is renamed when it is whole; broken off,
-    it goes on from there the next time. Raises ConfigError for what is no file or cannot be
-    written here, and ConsoleError.
+    It keeps its permissions. ``flow_control`` is whether XON and XOFF mean something on the line;
+    ``network`` is a quicker way for all of it. It grows beside its place under a name of its own,
+    and is renamed when it is whole; broken off, it goes on from there the next time. Raises
+    ConfigError for what is no file or cannot be written here, and ConsoleError.
     """
     if to.is_dir():
         to = to / path.rstrip("/").rpartition("/")[2]
     for restarts in range(_RESTARTS + 1):
         try:
-            return _fetch(shell, _look(shell, path), to, flow_control)
+            return _fetch(shell, _look(shell, path), to, flow_control, network)
         except Rebooted:
             if restarts == _RESTARTS:
                 raise
@@ -75,10 +90,18 @@ def fetch(shell: Shell, path: str, to: Path, *, flow_control: bool = False) -> R
     raise AssertionError("a transfer returns or raises")
 
 
-def _fetch(shell: Shell, there: _There, to: Path, flow_control: bool) -> Received:
+def _fetch(
+    shell: Shell, there: _There, to: Path, flow_control: bool, network: Carrier | None
+) -> Received:
     part = to.with_name(f".{to.name[:200]}.{there.digest[:12]}.part")
-    with part.open("a+b") as file:
-        passed = _receive(shell, there, file, flow_control)
+    try:
+        with part.open("a+b") as file:
+            carried = network is not None and network(there.copy or there.path, there.size, part)
+            passed = 0 if carried else _receive(shell, there, file, flow_control)
+    except BaseException:
+        if part.exists() and part.stat().st_size == 0:
+            part.unlink()
+        raise
     if board.digest(there.tools.whole, part.read_bytes()) != there.digest:
         part.unlink()
         again = _look(shell, there.path)
@@ -87,7 +110,9 @@ def _fetch(shell: Shell, there: _There, to: Path, flow_control: bool) -> Receive
         )
     part.chmod(there.mode)
     part.replace(to)
-    return Received(path=to, size=there.size, passed=passed, tool=there.tools.whole)
+    return Received(
+        path=to, size=there.size, passed=passed, tool=there.tools.whole, carried=carried
+    )
 
 
 # Prints lines of words, and ends with the number of a Refusal. What has no size of its own, as in

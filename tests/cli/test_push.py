@@ -64,12 +64,18 @@ def test_over_its_network(tmp_path: Path, file: Path) -> None:
     said = subprocess.check_output(["ip", "-4", "-o", "addr"], text=True)
     if all(" 127." in line for line in said.splitlines()):
         pytest.skip("this host has no address but the loopback's")
-    ran = rootfs_tool(
-        "push", "--console", "exec:busybox sh", "--over", "tftp", file, tmp_path / "b"
-    )
+    board = ("--console", "exec:busybox sh", "--over", "tftp")
+    there, back = tmp_path / "the b's", tmp_path / "back"
+    ran = rootfs_tool("push", *board, file, there)
     assert ran.status == 0, ran.said
     assert "60,000 bytes by TFTP, whole" in ran.stderr
-    assert (tmp_path / "b").read_bytes() == CONTENT
+    assert there.read_bytes() == CONTENT
+    there.chmod(0o600)
+    ran = rootfs_tool("pull", *board, there, back)
+    assert ran.status == 0, ran.said
+    assert "60,000 bytes by TFTP, whole" in ran.stderr
+    assert (back.read_bytes(), back.stat().st_mode & 0o777) == (CONTENT, 0o600)
+    assert {one.name for one in tmp_path.iterdir()} == {file.name, there.name, back.name}
 
 
 def test_a_board_without_a_network(tmp_path: Path, file: Path) -> None:
@@ -80,6 +86,10 @@ def test_a_board_without_a_network(tmp_path: Path, file: Path) -> None:
     ran = rootfs_tool("push", "--console", board, tmp_path / "larger", tmp_path / "b")
     assert ran.status == 0, ran.said
     assert (tmp_path / "b").read_bytes() == CONTENT * 2
+    ran = rootfs_tool("pull", "--console", board, "--over", "tftp", tmp_path / "b", tmp_path)
+    assert (ran.status, "does not reach a TFTP server" in ran.stderr) == (7, True), ran.said
+    assert {one.name for one in tmp_path.iterdir()} >= {file.name, "larger", "b"}
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_a_push_that_is_killed_goes_on_from_there(tmp_path: Path, file: Path) -> None:
