@@ -53,6 +53,7 @@ class Upload:
         self._taken: set[int] = set()
         self._pieces: dict[int, str] = {}
         self._batch: list[int] = []
+        self._owed = 0  # answers to empty lines, which say nothing of the others
         self._patience = _PATIENCE
         self._cut(0)
 
@@ -93,30 +94,43 @@ class Upload:
 
     def _hear(self) -> int:
         """Note what the board has; how often it has answered since the last lines were sent."""
-        marks = self._mark.findall(kernellog.strip(bytes(self._wire.stream.held))[0])
-        self._taken.update(int(taken) for taken, _ in marks if taken)
+        marks = self._marks()
+        taken = [int(taken) for taken, _ in marks if taken]
+        self._taken.update(taken)
         if marks:
             self._there = int(marks[-1][1])
-        return len(marks)
+        return len(taken) + max(0, len(marks) - len(taken) - self._owed)
+
+    def _marks(self) -> list[tuple[bytes, bytes]]:
+        return self._mark.findall(kernellog.strip(bytes(self._wire.stream.held))[0])
 
     def _send(self) -> int:
         """The next lines, or an empty one to which the board says how far it is; their size."""
         self._judge()
-        there = self._there
-        missing = [
-            offset
-            for offset in self._pieces
-            if there is not None and offset >= there and offset not in self._taken
-        ]
-        if not missing and there is not None and there < len(self._text) and not self._batch:
+        missing = self._missing()
+        if not missing and not self._batch and self._lacks():
             self._taken.clear()  # one of them is not what was sent
             self.wary = True
-            self._cut(0)
+            self._cut(self._there or 0)
         self._batch = missing[: self._window if self.wary else 1]
         lines = "".join(self._line(offset) for offset in self._batch) or "\r"
+        self._owed = max(0, self._owed - len([one for one in self._marks() if not one[0]]))
+        self._owed += not self._batch
         self._wire.forget()
         self._wire.write(lines.encode())
         return len(lines)
+
+    def _missing(self) -> list[int]:
+        """Where the pieces begin that the board has not; known once it has said anything."""
+        there = self._there
+        if there is None:
+            return []
+        if self._lacks() and there not in self._pieces:  # it took a larger one after all
+            self._cut(there)
+        return [one for one in self._pieces if one >= there and one not in self._taken]
+
+    def _lacks(self) -> bool:
+        return self._there is not None and self._there < len(self._text)
 
     def _is_answered(self, times: int) -> bool:
         return times >= len(self._batch) or self._arrived(self._batch[-1])

@@ -66,7 +66,9 @@ class PtyBoard:
         self.descriptor, terminal = os.openpty()
         self._device = os.fstat(terminal).st_rdev
         path = f"PATH={self._bin}:/usr/bin:/bin:/usr/sbin:/sbin"
-        environment = ["env", "-C", str(self._tmp), path, f"TMPDIR={self._tmp}", "PS1=# "]
+        # a program that was started in the background hands on that it ignores Ctrl-C
+        environment = ["env", "--default-signal=INT,QUIT", "-C", str(self._tmp)]
+        environment += [path, f"TMPDIR={self._tmp}", "PS1=# "]
         if os.geteuid() == 0:
             nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
             environment += ["setpriv", *nobody]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -49,6 +50,36 @@ def test_one_letter_of_it_is_another(program: str, start: bytes) -> None:
         assert shell.run("seq 40; exit 3").output == NUMBERS
     assert relays[0].changed
     assert relays[0].sent < 5 * len(agent())  # all of it once more in pieces, each of them twice
+
+
+class Late(Relay):
+    """Nothing of what it says comes for a while, from the first line that begins with ``start``."""
+
+    def __init__(self, console: Console, start: bytes, seconds: float) -> None:
+        super().__init__(console)
+        self._start = start
+        self._seconds = seconds
+        self._until = 0.0
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if not self._until and data.startswith(self._start):
+            self._until = time.monotonic() + self._seconds
+
+    def read(self, timeout: float) -> bytes:
+        self._held += super().read(timeout)
+        if time.monotonic() < self._until:
+            return b""
+        said, self._held = self._held, b""
+        return said
+
+
+@pytest.mark.parametrize("start", [b" rt=", b"0,", b"3900,"])
+def test_a_board_that_is_slow_to_say_anything(program: str, start: bytes) -> None:
+    """What was pressed to wake it is answered too, later, and says nothing of what came since."""
+    with attached(program, lambda console: Late(console, start, 1.5)) as shell:
+        assert shell.run("seq 40; exit 3").output == NUMBERS
 
 
 def test_one_byte_in_a_hundred_lost_each_way(tmp_path: Path) -> None:
