@@ -249,6 +249,10 @@ def _render(templates: jinja2.Environment, name: str, **values: object) -> str:
         raise ConfigError(
             f"template {name} extends itself", hint=f'it can extend "packaged/{name}"'
         ) from None
+    except jinja2.UndefinedError as error:
+        raise ConfigError(
+            f"{_where(error, name)}: {error}", hint=f"this template has {', '.join(sorted(values))}"
+        ) from None
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{_where(error, name)}: {error}") from None
 

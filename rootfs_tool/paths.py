@@ -1,8 +1,10 @@
-"""Where boards/ and templates/ are looked for, and where the cache lives."""
+"""Where boards/ and templates/ are looked for, where the cache lives, and this program."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,14 @@ def named(kind: str, suffix: str) -> dict[str, list[Path]]:
         for path in here:
             found.setdefault(path.name.removesuffix(suffix), []).append(path)
     return found
+
+
+def program() -> list[str]:
+    """This program in words that work after sudo too, which has a PATH of its own."""
+    called = Path(shutil.which(sys.argv[0]) or sys.argv[0]).absolute()
+    if called.name == "__main__.py":
+        return [sys.executable, "-m", "rootfs_tool"]
+    return [str(called)]
 
 
 def cache() -> Path:

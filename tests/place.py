@@ -29,6 +29,15 @@ type = "busybox"
 [[image]]
 type = "cpio"
 """
+# A process that builds: the board or recipe, and the directory to build into.
+CODE = """\
+import sys
+from pathlib import Path
+from rootfs_tool.build import build
+from rootfs_tool.recipe import find
+recipe, file = find(sys.argv[1])
+build(recipe, Path(sys.argv[2]), lock=file.with_suffix(".lock"))
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The init files: right for sh, quiet on a second start, and no value leaves its quotes."""
+"""The init files: right for sh, those that each board had, and no value leaves its quotes."""
 
 from __future__ import annotations
 
@@ -15,46 +15,15 @@ from rootfs_tool.board import Board, known
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.initscripts import Early, Init
-from rootfs_tool.network import Network
 from rootfs_tool.recipe import Recipe
 from rootfs_tool.tree import Device, Directory, File, Symlink, Tree
+from tests.initfiles import network, rendered
 
 GOLDEN = Path(__file__).parent / "data" / "init"
 BOARDS = [
     *("qemu-aarch64", "raspberrypi3", "raspberrypi3-qemu", "raspberrypi4"),
     "raspberrypizero2w",
 ]
-
-
-def network(**more: object) -> Network:
-    interface = {"name": "eth0", "address": "10.0.2.15/24", "gateway": "10.0.2.2", "wait": 1}
-    table = {"hostname": "board", "interface": [interface], **more}
-    return Network.model_validate(table)
-
-
-def rendered(
-    network: Network,
-    *,
-    line: Line | None = None,
-    modules: tuple[str, ...] = (),
-    root_password: str | None = None,
-    root: str = "ram",
-) -> dict[str, str]:
-    """The text of every init file, by its path."""
-    tree = Tree()
-    how = Init(
-        network=network,
-        line=line or Line(),
-        modules=modules,
-        root_password=root_password,
-        root=root,
-    )
-    initscripts.add(tree, how)
-    return {
-        str(path): node.content.decode()
-        for path, node in tree.walk()
-        if isinstance(node, File) and isinstance(node.content, bytes)
-    }
 
 
 def of_board(name: str) -> dict[str, str]:
@@ -254,6 +223,16 @@ def test_a_wrong_template_is_named_with_its_line(own: Path, text: str, said: str
     assert str(caught.value).startswith(f"{own}/S50hello.j2: {said}")
 
 
+def test_a_value_that_is_not_there_comes_with_those_that_are(own: Path) -> None:
+    (own / "S50hello.j2").write_text("{{ hostname | sh }}")
+    with pytest.raises(ConfigError, match="'hostname' is undefined") as caught:
+        rendered(network())
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(
+        "this template has accounts, groups, line, modules, network,"
+    )
+
+
 def test_a_template_that_extends_none(own: Path) -> None:
     (own / "rcS.j2").write_text('{% extends "packaged/init/gone.j2" %}')
     with pytest.raises(ConfigError, match=r"init/rcS\.j2: there is no template packaged/init/gone"):
@@ -308,181 +287,3 @@ def test_a_field_stays_one(value: str) -> None:
 def test_a_nul_has_no_quotes() -> None:
     with pytest.raises(ValueError, match="NUL"):
         initscripts.sh("a\0b")
-
-
-# The scripts at work, each in a network of its own
-
-
-def in_namespace(busybox: Path, scripts: dict[str, str], directory: Path, commands: str) -> str:
-    """What ``commands`` say, run where the only network is a new one, with a board's programs."""
-    for path, text in scripts.items():
-        if path.startswith("/etc/init.d/S"):
-            (directory / Path(path).name).write_text(text)
-            (directory / Path(path).name).chmod(0o755)
-    done = subprocess.run(
-        [
-            "unshare",
-            "--net",
-            "--mount",
-            busybox / "sh",
-            "-c",
-            f"mount -t sysfs sysfs /sys\n{commands}",
-        ],
-        cwd=directory,
-        env={"PATH": str(busybox)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    return done.stdout
-
-
-ROUTES = """\
-0.0.0.0 10.0.2.2 0.0.0.0 eth0
-10.0.2.0 0.0.0.0 255.255.255.0 eth0
-"""
-LIST_ROUTES = "route -n | awk 'NR > 2 { print $1, $2, $3, $8 }' | sort"
-
-
-@pytest.mark.root
-def test_loopback_start_is_idempotent(busybox: Path, tmp_path: Path) -> None:
-    said = in_namespace(
-        busybox,
-        rendered(network()),
-        tmp_path,
-        """
-        ./S05loopback status; echo $?
-        ./S05loopback start; echo $?
-        ./S05loopback start; echo $?
-        ./S05loopback status; echo $?
-        ping -c 1 127.0.0.1 >/dev/null; echo $?
-        ./S05loopback restart; echo $?
-        ./S05loopback stop; echo $?
-        ./S05loopback status; echo $?
-        ./S05loopback other; echo $?
-        """,
-    )
-    assert said.splitlines() == [
-        *("lo: down", "1", "0", "0", "lo: up", "0", "0", "0", "0", "lo: down", "1"),
-        *("usage: ./S05loopback start|stop|restart|status", "2"),
-    ]
-
-
-@pytest.mark.root
-def test_loopback_left_down(busybox: Path, tmp_path: Path) -> None:
-    scripts = rendered(network(loopback=False))
-    said = in_namespace(busybox, scripts, tmp_path, "./S05loopback start; ./S05loopback status")
-    assert said.splitlines() == [
-        "lo: left down, as the profile says; to bring it up: ifconfig lo 127.0.0.1 up",
-        "lo: down",
-    ]
-
-
-@pytest.mark.root
-def test_network_start_is_idempotent(busybox: Path, tmp_path: Path) -> None:
-    said = in_namespace(
-        busybox,
-        rendered(network()),
-        tmp_path,
-        f"""
-        tunctl -t eth0 >/dev/null
-        ./S40network start; echo $?
-        {LIST_ROUTES}
-        ./S40network start; echo $?
-        ./S40network restart; echo $?
-        {LIST_ROUTES}
-        ./S40network status; echo $?
-        ifconfig eth0 | awk '/inet/ {{ print $2, $3, $4 }}'
-        ./S40network stop; echo $?
-        {LIST_ROUTES}
-        ./S40network status; echo $?
-        """,
-    )
-    assert said == (
-        f"0\n{ROUTES}0\n0\n{ROUTES}eth0: has 10.0.2.15/24\n0\n"
-        "addr:10.0.2.15 Bcast:10.0.2.255 Mask:255.255.255.0\n0\neth0: has not 10.0.2.15/24\n1\n"
-    )
-
-
-@pytest.mark.root
-def test_a_route_that_the_kernel_did_not_add_is_added(busybox: Path, tmp_path: Path) -> None:
-    said = in_namespace(
-        busybox,
-        rendered(network()),
-        tmp_path,
-        f"""
-        tunctl -t eth0 >/dev/null
-        ./S40network start
-        route del -net 10.0.2.0 netmask 255.255.255.0
-        ./S40network start; echo $?
-        {LIST_ROUTES}
-        """,
-    )
-    assert said == f"0\n{ROUTES}"
-
-
-@pytest.mark.root
-def test_an_interface_that_appears_late_under_another_name(busybox: Path, tmp_path: Path) -> None:
-    interface = {"name": "eth0", "kernel-name": "usb0", "address": "10.0.2.15/24", "wait": 20}
-    said = in_namespace(
-        busybox,
-        rendered(network(interface=[interface])),
-        tmp_path,
-        """
-        (sleep 1; tunctl -t usb0 >/dev/null) &
-        ./S40network start; echo $?
-        ./S40network status
-        [ -e /sys/class/net/usb0 ]; echo $?
-        """,
-    )
-    assert said.splitlines() == [
-        "usb0: waiting up to 20 s for it to appear",
-        "0",
-        "eth0: has 10.0.2.15/24",
-        "1",
-    ]
-
-
-@pytest.mark.root
-def test_an_interface_that_never_appears_does_not_stop_the_next(
-    busybox: Path, tmp_path: Path
-) -> None:
-    interfaces = [
-        {"name": "eth0", "address": "10.0.1.15/24", "wait": 1},
-        {"name": "eth1", "address": "10.0.2.15/24"},
-    ]
-    said = in_namespace(
-        busybox,
-        rendered(network(interface=interfaces)),
-        tmp_path,
-        "tunctl -t eth1 >/dev/null; ./S40network start; echo $?; ./S40network status",
-    )
-    assert said.splitlines() == [
-        "eth0: waiting up to 1 s for it to appear",
-        "eth0: did not appear within 1 s",
-        "1",
-        "eth0: has not 10.0.1.15/24",
-        "eth1: has 10.0.2.15/24",
-    ]
-
-
-@pytest.mark.root
-def test_a_script_that_fails_does_not_stop_the_others(busybox: Path, tmp_path: Path) -> None:
-    """The scripts as they are, but for the directory and for what only a booting board may do."""
-    for name, status in (("S10one", 0), ("S20two", 3), ("S30three", 0)):
-        script = tmp_path / name
-        script.write_text(f"#!{busybox}/sh\necho {name} $1\nexit {status}\n")
-        script.chmod(0o755)
-    texts = rendered(network())
-    for name in ("rcS", "rcK"):
-        text = texts[f"/etc/init.d/{name}"].replace("/etc/init.d", str(tmp_path))
-        # umount -a -r as root would make this host's own file systems read-only.
-        stubs = "".join(f"{one}() {{ :; }}\n" for one in ("mount", "umount", "hostname", "sync"))
-        (tmp_path / name).write_text(stubs + text)
-    said = in_namespace(busybox, {}, tmp_path, "sh rcS; sh rcK").replace(str(tmp_path), "")
-    assert said.splitlines() == [
-        *("S10one start", "S20two start", "rcS: /S20two start: exit status 3", "S30three start"),
-        *("S30three stop", "S20two stop", "rcK: /S20two stop: exit status 3", "S10one stop"),
-    ]

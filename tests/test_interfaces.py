@@ -19,7 +19,7 @@ from rootfs_tool.network import Network
 from rootfs_tool.targets.attached import Attached
 from rootfs_tool.tree import Directory, Tree
 from tests.conftest import CHECKOUT
-from tests.test_initscripts import in_namespace, network, rendered
+from tests.initfiles import in_namespace, network, rendered
 from tests.test_network import FILE, mistakes
 
 ETH0 = '[[interface]]\nname = "eth0"\naddress = "10.0.2.15/24"\n'
@@ -275,8 +275,34 @@ def test_what_is_on_the_wire_and_one_that_never_comes(
     )
     assert said.splitlines() == [
         *("eth0: waiting up to 0 s for it to appear", "eth0: did not appear within 0 s", "1"),
-        *("eth0: has not 10.0.1.2/24", "eth1: up", "1", "02:00:00:00:00:05", "1400"),
-        *("eth0: has not 10.0.1.2/24", "eth1: down"),
+        *("eth0: down", "eth0: has not 10.0.1.2/24", "eth1: up", "1"),
+        *("02:00:00:00:00:05", "1400", "eth0: down", "eth0: has not 10.0.1.2/24", "eth1: down"),
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("tool", ["ifconfig", "ip"])
+def test_status_sees_another_netmask_and_what_is_down(
+    busybox: Path,
+    tmp_path: Path,
+    tool: str,
+) -> None:
+    row = {"name": "eth0", "address": "10.0.1.2/24"}
+    said = in_namespace(
+        busybox,
+        rendered(network(interface=[row], **{"net-tool": tool})),
+        tmp_path,
+        """
+        tunctl -t eth0 >/dev/null
+        ./S40network start; ./S40network status; echo $?
+        ifconfig eth0 netmask 255.0.0.0; ./S40network status; echo $?
+        ./S40network restart; ./S40network status; echo $?
+        ip link set eth0 down; ./S40network status; echo $?
+        """,
+    )
+    assert said.splitlines() == [
+        *("eth0: has 10.0.1.2/24", "0", "eth0: has not 10.0.1.2/24", "1"),
+        *("eth0: has 10.0.1.2/24", "0", "eth0: down", "eth0: has 10.0.1.2/24", "1"),
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_initscripts import network, rendered
+from tests.initfiles import network, rendered
 
 pytestmark = pytest.mark.root
 
@@ -132,7 +132,7 @@ def test_a_lease_comes_is_kept_and_given_back(board: Callable[..., list[str]], t
         *(*own, "search lease.example", "nameserver 10.0.2.1"),
         *("Bcast:10.0.2.255  Mask:255.255.255.0", *routes),
         f"{MAC} 10.0.2.15 board",
-        *("0", "1", *own, "eth0: has no lease"),
+        *("0", "1", *own, "eth0: down", "eth0: has no lease"),
     ]
 
 

@@ -6,13 +6,12 @@ import json
 import os
 import pwd
 import shlex
-import shutil
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
+from rootfs_tool import paths
 from rootfs_tool.cli.progress import progress
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.hostnet import hostnet
@@ -164,10 +163,7 @@ def _need_root() -> None:
     """Raise ConfigError with the line to type."""
     if os.geteuid() == 0:
         return
-    program = [str(Path(shutil.which(sys.argv[0]) or sys.argv[0]).absolute())]
-    if program[0].endswith("__main__.py"):
-        program = [sys.executable, "-m", "rootfs_tool"]
     raise ConfigError(
         "only root may change this host's network",
-        hint=f"sudo {shlex.join([*program, *sys.argv[1:]])}",
+        hint=f"sudo {shlex.join([*paths.program(), *sys.argv[1:]])}",
     )

@@ -42,9 +42,12 @@ grep -s -e ' virtio:' -e ' pci:' -e ' usb:' -e ' of:' -e ' sdio:' \
     "/lib/modules/$(uname -r)/modules.alias"
 
 # Of each file its mode, what the kernel looks at to tell what it is, and who runs it.
+echo '==> directory <=='
+pwd
 echo '==> files <=='
 for file in $files; do
     [ -f "$file" ] || continue
+    case $file in ./*) file=${PWD%/}/${file#./} ;; esac
     echo "file $file $(stat -L -c '%a %u %s' "$file")"
     echo "head $(dd if="$file" bs=2048 count=1 2>/dev/null | hexdump -v -e '1/1 "%02x"')"
     # shellcheck disable=SC2012 # where a link leads only ls says for all at once

@@ -51,18 +51,21 @@ def _addresses(network: Network) -> Iterator[str]:
 
 
 def _paths(said: str, subject: Subject) -> Iterator[str]:
-    """Files that may be meant, by their full names: a name without directory is in one of three."""
+    """Files that may be meant: a name without directory may be in one of several."""
     if subject.program is not None:
         yield f"/tmp/{subject.program.name}"
     moved = re.search(r"\bcd\s+([\w./+-]+)", subject.command)
-    places = [moved[1]] if moved else ["/tmp", "/", "/root"]
+    places = [moved[1]] if moved else [".", "/tmp", "/", "/root"]
+    for name in re.findall(r": ([\w+-][\w.+-]*): not found", said):
+        yield from (f"{place}/{name}" for place in ("/usr/bin", "/usr/local/bin"))
     for word in re.findall(
         r"[\w./+-]*/[\w.+-]+|(?<!\S)[\w+-]+\.out\b", f"{subject.command}\n{said}"
     ):
         if word.startswith("/"):
             yield word
         else:
-            yield from (str(PurePosixPath(place, word)) for place in places)
+            name = str(PurePosixPath(word))
+            yield from (f"{place.rstrip('/')}/{name}" for place in places)
 
 
 def read(

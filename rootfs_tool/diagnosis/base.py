@@ -6,8 +6,9 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from rootfs_tool.diagnosis.board import Board
 from rootfs_tool.diagnosis.host import Here
@@ -20,14 +21,39 @@ from rootfs_tool.netstate.state import State
 from rootfs_tool.network import Network
 
 _IPV4 = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\d.])")
+# Behind the word, or behind an address and a colon: 16:40 is no port, nor is any part of a MAC.
 _PORT = re.compile(
-    r"(?:\bport[ =:]*|[\d*\]]:|\blocalhost:|\(\d+\.\d+\.\d+\.\d+\):)(\d{1,5})\b", re.IGNORECASE
+    r"(?:\bport[ =:]*|(?:(?<![\d.])\d+(?:\.\d+){3}\)?|\*|\]|://[\w.-]+|\blocalhost):)(\d{1,5})\b",
+    re.IGNORECASE,
 )
+# What a command names as a port: whom it speaks to, where it listens, and what goes without saying.
+_TOLD = re.compile(
+    r"\b(?:nc|telnet)\s+(?:-[wip]\s*\d+\s+|-\S+\s+)*[\w.:-]+\s+(\d{1,5})\b"
+    r"|\b(?:nc|httpd|telnetd|ftpd|dnsd|dropbear|sshd)\s[^\n;|&]*?-p\s*(\d{1,5})\b"
+)
+_UNSAID = (
+    (re.compile(r"\bhttp://(?:[\w.-]+|\[[\d:a-fA-F]+\])(?![\w.:-])"), 80),
+    (re.compile(r"\bhttps://(?:[\w.-]+|\[[\d:a-fA-F]+\])(?![\w.:-])"), 443),
+    (re.compile(r"\btelnet\s+[\w.-]+\s*(?:[<>;|&\n]|$)"), 23),
+)
+
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
+_LOST = re.compile(r"^--- (\S+) ping statistics ---\n.*\b100% packet loss", re.MULTILINE)
+_ANSWERED = re.compile(r"\bbytes from (\S+): ")
 
 # What the network says no with: errno(3).
 _OF_NETWORK = (
     *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ECONNREFUSED),
     *(errno.ENETDOWN, errno.ECONNRESET, errno.EADDRNOTAVAIL),
+)
+# A program that was told nonsense, or is not there, has not come to use the network.
+_NOT_BEGUN = re.compile(r"^Usage: |: not found$", re.MULTILINE)
+
+# What is said where a name has no address.
+NO_NAME = (
+    *("temporary failure in name resolution", "name or service not known", "servname not"),
+    *("getaddrinfo", "bad address", "unknown host", "no address associated", "nxdomain"),
+    "no servers could be reached",
 )
 
 
@@ -76,6 +102,13 @@ class Evidence:
         """Whether the board's way to others, or theirs to it, was part of what failed."""
         return goes_out(self.said, self.subject, tuple(one.ip for one in self.state.addresses))
 
+    @property
+    def astray(self) -> bool:
+        """Whether it failed on the way: who refuses has been reached, and his answer came back."""
+        own = [one.ip for one in self.state.addresses]
+        met = not self.subject.from_host or self.outside is None or self.outside.board in own
+        return self.outward and not (met and self.errors(errno.ECONNREFUSED))
+
     def lines(self, *words: str) -> tuple[str, ...]:
         """The lines that have one of ``words``, whatever their case."""
         wanted = [word.lower() for word in words]
@@ -93,15 +126,49 @@ class Evidence:
         """The TCP or UDP ports that were spoken of, the check's own first."""
         found = [] if self.subject.port is None else [self.subject.port]
         found += [int(one) for one in _PORT.findall(self.all_said)]
+        found += [int(one[1] or one[2]) for one in _TOLD.finditer(self.subject.command)]
+        found += [port for pattern, port in _UNSAID if pattern.search(self.subject.command)]
         return [one for one in dict.fromkeys(found) if 0 < one < 65536]
 
     def addresses(self) -> list[IPv4Address]:
         """The IPv4 addresses that were spoken of, in their order."""
         return addresses(self.all_said)
 
+    def peers(self) -> list[IPv4Address]:
+        """Whom the board spoke to, or who spoke to it, as far as that is known.
+
+        Of those that were pinged only who did not answer, if there is any.
+        """
+        if self.subject.from_host:
+            source = self.outside.source if self.outside else None
+            return [one for one in (source or self.host,) if one is not None]
+        if self.subject.peer is not None:
+            return [self.subject.peer]
+        if self.host is not None and self.lines("did not arrive"):
+            return [self.host]
+        lost = addresses(" ".join(_LOST.findall(self.said)))
+        answered = addresses(" ".join(_ANSWERED.findall(self.said)))
+        spoken = [one for one in self.addresses() if one not in answered]
+        return [one for one in lost or spoken if self.stranger(one)]
+
+    def stranger(self, address: IPv4Address) -> bool:
+        """Somebody else, neither the board nor a number that looks like an address."""
+        own = {one.ip for one in self.state.addresses}
+        usual = not (address.is_loopback or address.is_unspecified or address.is_multicast)
+        return usual and address not in own and int(address) >> 24 < 255
+
     def interface(self, name: str) -> Interface | None:
         """One of the board's; None if it has none of that name."""
         return next((one for one in self.state.interfaces if one.name == name), None)
+
+
+def ipv6(text: str) -> list[IPv6Address]:
+    """The IPv6 addresses in a text."""
+    found = []
+    for one in _IPV6.findall(text):
+        with suppress(ValueError):  # a MAC, or what shows the hour
+            found.append(IPv6Address(one))
+    return found
 
 
 def addresses(text: str) -> list[IPv4Address]:
@@ -119,9 +186,13 @@ def goes_out(said: str, subject: Subject, own: tuple[IPv4Address, ...] = ()) -> 
 
 def of_network(said: str, subject: Subject) -> bool:
     """Whether the network is what failed, or part of it."""
+    if subject.network or errors(said, *_OF_NETWORK):
+        return True
+    if errors(said, errno.EADDRINUSE, errno.EACCES) or _NOT_BEGUN.search(said):
+        return False
     asked = re.search(r"\b(?:tftp|ping|wget|nc|telnet|arping)\s", subject.command)
     silence = asked or re.search(r"\btftp: |% packet loss|\bno answer\b|\btimed out\b", said)
-    return subject.network or bool(silence) or bool(errors(said, *_OF_NETWORK))
+    return bool(silence) or any(word in said.lower() for word in NO_NAME)
 
 
 def errors(said: str, *numbers: int) -> tuple[str, ...]:

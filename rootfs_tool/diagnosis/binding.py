@@ -75,7 +75,7 @@ def _lingers(e: Evidence, said: tuple[str, ...]) -> Iterator[Diagnosis]:
     states = ", ".join(dict.fromkeys(one.state for one in kept))
     ended = "connections of port {} have ended within the last minute, and the kernel keeps their "
     held = "connections of port {} are still open, and keep it: those of {} "
-    end = f"kill {' '.join(map(str, holders))}, and " if holders else ""
+    end = f"kill {' '.join(map(str, holders))}; then " if holders else ""
     yield Diagnosis(
         rule="port-lingers",
         cause=(held if holders else ended + "port for them ").format(

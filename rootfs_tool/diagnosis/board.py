@@ -68,7 +68,7 @@ class Board:
 
     ``aliases`` are those of the modules that the board has, each with its module. ``first_port`` is
     the first that an ordinary user may open, ``libraries`` what a dynamic program begins with, by
-    their paths: glibc, and the interpreters.
+    their paths: glibc, and the interpreters. ``directory`` is where its shell is.
     """
 
     mounts: tuple[Mount, ...] = ()
@@ -83,6 +83,7 @@ class Board:
     aliases: tuple[tuple[str, str], ...] = ()
     files: tuple[BoardFile, ...] = ()
     claims: tuple[Claim, ...] = ()
+    directory: str = ""
 
     @property
     def libc(self) -> bool:
@@ -112,6 +113,7 @@ def parse(text: str) -> Board:
         aliases=tuple(_aliases(part.get("aliases", []))),
         files=tuple(_files(part.get("files", []))),
         claims=tuple(_claims(part.get("claims", []))),
+        directory=next(iter(part.get("directory", [])), ""),
     )
 
 

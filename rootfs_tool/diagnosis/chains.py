@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootfs_tool.diagnosis import binding, interfaces, programs, reach, system, tftp
+from rootfs_tool.diagnosis import binding, interfaces, modules, programs, reach, system, tftp
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence, Rule
 
 # Each rule of a chain rests on those before it: without a cable nobody answers. So the first that
@@ -10,16 +10,16 @@ from rootfs_tool.diagnosis.base import Diagnosis, Evidence, Rule
 CHAINS: tuple[tuple[Rule, ...], ...] = (
     (interfaces.lo_down, reach.to_itself, binding.listens),
     (
-        *(system.driver, interfaces.addresses, interfaces.no_carrier, interfaces.gateway),
-        *(interfaces.duplicate, reach.from_host, tftp.not_found, tftp.silent, reach.from_board),
+        *(modules.driver, interfaces.addresses, interfaces.no_carrier, interfaces.gateway),
+        *(interfaces.duplicate, reach.from_host),
+        *(tftp.not_found, tftp.not_allowed, tftp.silent, system.names, reach.from_board),
     ),
     (binding.not_ours, binding.taken, binding.privileged),
     (
         *(programs.interpreter, programs.library, programs.other_machine),
         *(programs.not_allowed, programs.busy),
     ),
-    (system.no_module,),
-    (system.names,),
+    (modules.no_module,),
     (system.clock,),
     (system.read_only, system.full),
 )

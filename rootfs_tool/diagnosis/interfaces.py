@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
-from rootfs_tool.diagnosis.base import Diagnosis, Evidence, shown
+from rootfs_tool.diagnosis.base import NO_NAME, Diagnosis, Evidence, shown
+from rootfs_tool.diagnosis.base import addresses as addresses_of
+from rootfs_tool.netstate import routes
 from rootfs_tool.netstate.interfaces import Interface as Seen
 from rootfs_tool.network import Interface
 
@@ -19,14 +22,19 @@ def lo_down(e: Evidence) -> Iterator[Diagnosis]:
     addresses = lo.addresses if lo else ()
     if lo is not None and lo.up is not False and any(one.ip == LOOPBACK for one in addresses):
         return
-    own = {LOOPBACK, *(one.ip for one in e.state.addresses)}
+    down = lo is None or lo.up is False
+    own = {LOOPBACK, *(one.ip for one in e.state.addresses if down)}
     unreachable = e.errors(errno.ENETUNREACH)
     to_itself = "localhost" in e.all_said or bool(own & set(e.addresses()))
     if e.subject.interface == "lo" or to_itself or (unreachable and not e.addresses()):
         yield Diagnosis(
             rule="lo-down",
-            cause="lo is down, so the board has no way to its own addresses, 127.0.0.1 among them: "
-            "connect() gives error 101 (ENETUNREACH), or no answer where another route takes it",
+            cause=(
+                "lo is down, so the board has no way to its own addresses, 127.0.0.1 among them: "
+                if down
+                else "lo has not the address 127.0.0.1, so the board has no way there: "
+            )
+            + "connect() gives error 101 (ENETUNREACH), or no answer where another route takes it",
             mend="on the board: ifconfig lo 127.0.0.1 up; for good: [network] loopback = true, "
             "and build again",
             evidence=(*unreachable, shown(lo) if lo else "the board has no lo"),
@@ -35,29 +43,58 @@ def lo_down(e: Evidence) -> Iterator[Diagnosis]:
 
 def addresses(e: Evidence) -> Iterator[Diagnosis]:
     """Each interface of the profile that is not as the profile says, one reason each."""
-    if not e.outward:
+    if not e.astray:
         return
     for wanted in e.network.interface:
         seen = e.interface(wanted.name)
-        if seen is None or e.subject.interface not in (None, wanted.name):
+        if seen is None or not concerned(e, wanted.name):
             continue
         found = _elsewhere(e, wanted) or _unlike(wanted, seen)
         if found:
             yield found
 
 
+def concerned(e: Evidence, name: str) -> bool:
+    """Whether what failed goes by an interface, as the profile or the kernel sees it.
+
+    A cable that is not plugged in says nothing of who is at another.
+    """
+    if e.subject.interface is not None:
+        return e.subject.interface == name
+    profiled = {one.name: one.ipv4 for one in e.network.interface}
+    if e.errors(errno.EADDRNOTAVAIL):  # bind() needs the address there, and nothing else
+        return any(own.ip in e.addresses() for own in profiled.get(name, ()))
+    peers = e.peers() or _name_servers(e)
+    if not peers:
+        return True
+    ways = [routes.towards(e.state.routes, one) for one in peers]
+    near = {
+        on
+        for on, own in profiled.items()
+        if any(peer in one.network for one in own for peer in peers)
+    }
+    outward = {one.name for one in e.network.interface if one.gateway or one.dhcp}
+    return name in {way.interface for way in ways if way} | (near or outward)
+
+
+def _name_servers(e: Evidence) -> list[IPv4Address]:
+    """Whom the board asked, if it was for a name."""
+    asked = e.state.name_servers if e.lines(*NO_NAME) else ()
+    return [one for one in asked if isinstance(one, IPv4Address)]
+
+
 def _elsewhere(e: Evidence, wanted: Interface) -> Diagnosis | None:
     for address in wanted.ipv4:
         for other in e.state.interfaces:
-            if other.name == wanted.name or not any(
-                one.ip == address.ip for one in other.addresses
-            ):
+            there = next((one for one in other.addresses if one.ip == address.ip), None)
+            if other.name == wanted.name or there is None:
                 continue
             return Diagnosis(
                 rule="wrong-interface",
                 cause=f"{address.ip} is the address of {other.name}, not of {wanted.name}: what is "
                 f"meant for its network leaves by {other.name}",
-                mend=f"on the board: ifconfig {other.name} 0.0.0.0; {_configure(wanted, address)}",
+                mend=f"on the board: ip addr del {there} dev {other.name}; "
+                f"{_configure(wanted, address)}",
                 evidence=(shown(other), *_shown(e, wanted.name)),
             )
     return None
@@ -114,9 +151,9 @@ def _way_out(wanted: Interface) -> str:
 
 def no_carrier(e: Evidence) -> Iterator[Diagnosis]:
     """An interface that is up, and nobody is at the other end of its cable."""
-    for one in e.state.interfaces if e.outward else ():
+    for one in e.state.interfaces if e.astray else ():
         profiled = any(wanted.name == one.name for wanted in e.network.interface)
-        if one.carrier is False and profiled and e.subject.interface in (None, one.name):
+        if one.carrier is False and profiled and concerned(e, one.name):
             yield Diagnosis(
                 rule="no-carrier",
                 cause=f"{one.name} has no carrier: no cable, or what is at its other end is off",
@@ -128,7 +165,7 @@ def no_carrier(e: Evidence) -> Iterator[Diagnosis]:
 
 def gateway(e: Evidence) -> Iterator[Diagnosis]:
     """A router that is on no cable of the board's: there is no way by it."""
-    if not e.outward:
+    if not e.astray or e.errors(errno.EADDRNOTAVAIL):
         return
     own = [one.network for one in e.state.addresses]
     cables = [
@@ -138,9 +175,10 @@ def gateway(e: Evidence) -> Iterator[Diagnosis]:
     ]
     routers = [one.gateway for one in e.state.routes if one.default and one.gateway]
     wanted = [one.gateway for one in e.network.interface if one.gateway]
-    refused = e.lines("SIOCADDRT: Network is unreachable", "Nexthop has invalid gateway")
-    spoken = e.addresses() if refused else []
-    for router in dict.fromkeys([*routers, *wanted, *spoken]):
+    refused = e.lines(*_NO_SUCH_WAY)
+    told = [one for text in _ROUTER.findall(e.subject.command) for one in addresses_of(text)]
+    used = [one for one in dict.fromkeys([*routers, *wanted]) if _leads(e, one)]
+    for router in told if refused else used:
         if not isinstance(router, IPv4Address) or any(router in subnet for subnet in own + cables):
             continue
         if router.is_unspecified or not own or (int(router) >> 24 in (0, 127, 255)):
@@ -150,12 +188,35 @@ def gateway(e: Evidence) -> Iterator[Diagnosis]:
             rule="gateway-outside",
             cause=f"the gateway {router} is in no subnet of the board's, {_list(own)}: nobody "
             "answers for it on the cable",
-            mend=f"on the board: route add default gw {right}"
-            if right and right != router and any(right in subnet for subnet in own)
+            mend=f"on the board: {_away(router, routers)}route add default gw {right}"
+            if right
+            and right != router
+            and any(right in subnet for subnet in own)
+            and right not in routers
+            and not (refused and "default" not in e.subject.command)
             else f"give a gateway in {_list(own)}, or correct the address or its netmask",
             evidence=(*refused, *(shown(one) for one in e.state.interfaces if one.name != "lo")),
         )
         return
+
+
+# What a kernel says to a route by somebody who is nowhere, in the words of route and of ip.
+_NO_SUCH_WAY = (
+    *("SIOCADDRT: Network is unreachable", "RTNETLINK answers: Network is unreachable"),
+    "Nexthop has invalid gateway",
+)
+_ROUTER = re.compile(r"\b(?:gw|via)\s+(\S+)")
+
+
+def _leads(e: Evidence, router: IPv4Address | IPv6Address) -> bool:
+    """Whether what failed went by that router, or would have had to."""
+    peers = e.peers() or _name_servers(e)
+    ways = [routes.towards(e.state.routes, one) for one in peers]
+    return not peers or any(way is None or way.gateway == router for way in ways)
+
+
+def _away(router: IPv4Address, routers: list[IPv4Address | IPv6Address]) -> str:
+    return f"route del default gw {router}; " if router in routers else ""
 
 
 def _list(some: list[IPv4Network]) -> str:

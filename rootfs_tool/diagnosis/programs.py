@@ -28,11 +28,15 @@ def _static(e: Evidence, file: BoardFile) -> str:
 
 def interpreter(e: Evidence) -> Iterator[Diagnosis]:
     """It says "not found" of a file that is there: what is not there is what starts it."""
+    yield from _env(e)
     for file in e.board.files:
-        missing = re.compile(rf"{re.escape(_name(file))}'?: (?:not found|No such file)")
+        missing = re.compile(rf"(?<![\w.+-]){re.escape(_name(file))}'?: (?:not found|No such file)")
         said = tuple(line for line in e.said.splitlines() if missing.search(line))
         if not said:
             continue
+        if (there := _not_here(e, file)) is not None:
+            yield there
+            return
         if file.head.startswith(b"#!"):
             yield from _script(file, said)
         elif (wants := _wanted(file)) and wants not in e.board.libraries:
@@ -44,6 +48,38 @@ def interpreter(e: Evidence) -> Iterator[Diagnosis]:
                 'type = "cc" brings those it needs',
                 evidence=(*said, f"{file.path}: ELF, interpreter {wants}"),
             )
+
+
+def _not_here(e: Evidence, file: BoardFile) -> Diagnosis | None:
+    """Whether ``./name`` was asked for in another directory than the one that has it."""
+    here, name = e.board.directory, _name(file)
+    said = e.lines(f"./{name}: not found", f"./{name}': No such file")
+    if not here or not said or re.search(r"\bcd\s", e.subject.command) or not e.subject.command:
+        return None
+    places = [one.path.rpartition("/")[0] or "/" for one in e.board.files if _name(one) == name]
+    if here in places:
+        return None
+    return Diagnosis(
+        rule="other-directory",
+        cause=f"there is no ./{name} in {here}, where it was asked for: it is {file.path}",
+        mend=f"on the board: {file.path}; or first: cd {places[0]}",
+        evidence=said,
+    )
+
+
+def _env(e: Evidence) -> Iterator[Diagnosis]:
+    """A script's first line that has its interpreter looked for by env(1)."""
+    for line, name in _ENV.findall(e.said):
+        yield Diagnosis(
+            rule="no-interpreter",
+            cause=f"the script is for {name}, which the board does not have",
+            mend=f'packages = ["{name}"] in the recipe, if that is its package, and build again; '
+            "or write it for BusyBox",
+            evidence=(line,),
+        )
+
+
+_ENV = re.compile(r"^(env: (?:can't execute )?\W?([\w.+-]+)\W?: No such file.*)$", re.MULTILINE)
 
 
 def _wanted(file: BoardFile) -> str | None:
@@ -81,11 +117,14 @@ def _script(file: BoardFile, said: tuple[str, ...]) -> Iterator[Diagnosis]:
             evidence=(*said, f"{name}: {first!r}"),
         )
         return
+    words = first[2:].split() or ["?"]
+    wants = words[0].rpartition("/")[2]
     yield Diagnosis(
         rule="no-interpreter",
-        cause=f"{name} is a script for {first[2:].split()[0] if first[2:].split() else '?'}, "
-        "which the board does not have",
-        mend=f"write it for BusyBox, and on the board: sed -i '1s|.*|#!/bin/sh|' {name}",
+        cause=f"{name} is a script for {words[0]}, which the board does not have",
+        mend=f"write it for BusyBox, and on the board: sed -i '1s|.*|#!/bin/sh|' {name}"
+        if wants.endswith("sh")
+        else f'packages = ["{wants}"] in the recipe, if that is its package, and build again',
         evidence=(*said, f"{name}: {first}"),
     )
 
@@ -115,14 +154,20 @@ def other_machine(e: Evidence) -> Iterator[Diagnosis]:
 def not_allowed(e: Evidence) -> Iterator[Diagnosis]:
     """EACCES of exec: the mode, or a filesystem on which nothing may be run."""
     for file in e.board.files:
-        said = tuple(line for line in e.errors(errno.EACCES) if _named(line, file))
+        said = tuple(
+            line for line in e.errors(errno.EACCES) if _named(line, file) and _of_exec(line)
+        )
         mount = e.board.mount(file.path)
         if not said:
             continue
-        if not file.mode & 0o111:
+        some = file.mode & 0o111
+        noexec = mount is not None and "noexec" in mount.options
+        if not some or (file.mode & 0o111 != 0o111 and not noexec):
+            whose = f", and it belongs to the user {file.uid}" if some else ""
             yield Diagnosis(
                 rule="mode",
-                cause=f"{file.path} may not be executed: its mode is {file.mode:04o}",
+                cause=f"{file.path} may not be executed{' by everybody' if some else ''}: its mode "
+                f"is {file.mode:04o}{whose}",
                 mend=f"on the board: chmod 755 {file.path}",
                 evidence=(*said, f"{stat.filemode(file.mode | stat.S_IFREG)} {file.path}"),
             )
@@ -133,6 +178,18 @@ def not_allowed(e: Evidence) -> Iterator[Diagnosis]:
                 mend=f"on the board: mount -o remount,exec {mount.path}",
                 evidence=(*said, str(mount)),
             )
+
+
+# A shell names itself, or its script, and then what it may not start; who may not read or write a
+# file says otherwise.
+_EXEC = re.compile(
+    r"^(?:-?\w*sh: (?:line \d+: )?|\S+: line \d+: )[\w./+-]+: Permission denied$"
+    r"|can't execute|\bexec"
+)
+
+
+def _of_exec(line: str) -> bool:
+    return _EXEC.search(line) is not None
 
 
 def busy(e: Evidence) -> Iterator[Diagnosis]:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from rootfs_tool.diagnosis.base import Diagnosis, Evidence, listener
+from rootfs_tool.diagnosis.base import NO_NAME, Diagnosis, Evidence, ipv6, listener
 from rootfs_tool.netstate import routes
 from rootfs_tool.netstate.listening import Listening, listening
 
@@ -15,13 +15,24 @@ _SILENCE = ("100% packet loss", "tftp: timeout", "timed out", "no answer", "time
 
 def from_board(e: Evidence) -> Iterator[Diagnosis]:
     """Whom the board spoke to: is there a way, is he there, what does he say?"""
-    spoken = (one for one in e.addresses() if _stranger(e, one))
     peer = e.subject.peer or (e.host if e.lines("did not arrive") else None)
-    peer = peer or (next(spoken, None) if e.outward else None)
-    if peer is None or not _stranger(e, peer):
+    if peer is None and e.outward and not e.subject.from_host:
+        peer = next(iter(e.peers()), None)
+    if peer is None and e.lines(*NO_NAME):  # a name server that can't be asked, by the rules before
+        peer = next((one for one in e.state.name_servers if isinstance(one, IPv4Address)), None)
+    if peer is None or not e.stranger(peer):
         return
     way = routes.towards(e.state.routes, peer)
-    if way is None or way.rejects:
+    if way is not None and way.rejects:
+        yield Diagnosis(
+            rule="route-refuses",
+            cause=f"a route of the board's own makes {way.destination} unreachable, and {peer} is "
+            "there",
+            mend=f"on the board: ip route del {way.destination}",
+            evidence=_table(e),
+        )
+        return
+    if way is None:
         yield Diagnosis(
             rule="no-route",
             cause=f"the board has no route to {peer}",
@@ -45,10 +56,24 @@ def _he_is_there(e: Evidence, peer: IPv4Address, who: str, met: str) -> Iterator
         yield Diagnosis(
             rule="refused",
             cause=f"{peer} is there and refuses: nobody listens at "
-            f"{f'port {port}' if port else 'that port'} there, or not at this address of it",
+            f"{f'port {port}' if port else 'that port'} there, or not at this address of it, or a "
+            "firewall there says so",
             mend=f"on {peer}: ss -ltn{f' sport = {port}' if port else ''} shows who listens, and "
             "at which address; start the server, or have it bind 0.0.0.0",
             evidence=(*refused, met),
+        )
+    elif rejected := e.errors(errno.EHOSTUNREACH):
+        through = str(peer) != who
+        yield Diagnosis(
+            rule="rejected",
+            cause=f"{who} is there, and answers that the board does not get to {peer}: "
+            + ("nobody is there, or it has no way there" if through else "a firewall says so")
+            + ", by ICMP (of who does not answer ARP the kernel would say the same)",
+            mend=f"see at {who} whether it reaches {peer}"
+            if through
+            else f"let it pass in the firewall of {peer}: sudo nft list ruleset, or sudo "
+            "iptables-save, shows its rules",
+            evidence=(*rejected, met),
         )
     elif any(word in e.said for word in _SILENCE):
         beyond = f" from {peer}" if str(peer) != who else ""
@@ -60,13 +85,6 @@ def _he_is_there(e: Evidence, peer: IPv4Address, who: str, met: str) -> Iterator
             "iptables-save, shows its rules",
             evidence=(*e.lines(*_SILENCE), met),
         )
-
-
-def _stranger(e: Evidence, address: IPv4Address) -> bool:
-    """Somebody else, neither the board nor a number that looks like an address."""
-    own = {one.ip for one in e.state.addresses}
-    usual = not (address.is_loopback or address.is_unspecified or address.is_multicast)
-    return usual and address not in own and int(address) >> 24 < 255
 
 
 def _nobody(e: Evidence, who: str, next_hop: IPv4Address, interface: str) -> Diagnosis:
@@ -163,11 +181,27 @@ def to_itself(e: Evidence) -> Iterator[Diagnosis]:
     own = {IPv4Address("127.0.0.1"), *(one.ip for one in e.state.addresses)}
     refused = e.errors(errno.ECONNREFUSED)
     spoken = set(e.addresses())
-    local = "localhost" in e.all_said or bool(own & spoken) or not spoken
+    others = [one for one in ipv6(e.all_said) if not one.is_loopback]
+    local = "localhost" in e.all_said or bool(own & spoken) or not (spoken or others)
     if e.subject.from_host or not refused or not local:
         return
+    asked = next((one for one in e.addresses() if one in own), IPv4Address("127.0.0.1"))
     for port in e.ports()[:1]:
+        there = [one for one in listening(e.state) if (one.port, one.protocol) == (port, "tcp")]
+        if there and not any(_hears(one, asked) for one in there):
+            where = " and ".join(sorted({str(one.address) for one in there}))
+            yield Diagnosis(
+                rule="other-address-bound",
+                cause=f"the server is bound to {where}, and {asked} was asked: another address, "
+                "also where both are the board's",
+                mend=f"bind 0.0.0.0 (INADDR_ANY) in the program, or ask {where}",
+                evidence=(*refused, *map(listener, there)),
+            )
         yield from nobody_listens(e, port)
+
+
+def _hears(one: Listening, asked: IPv4Address) -> bool:
+    return one.over_ipv4 and (one.address.is_unspecified or one.address == asked)
 
 
 def _in_between(e: Evidence, port: int, there: list[Listening]) -> Iterator[Diagnosis]:
@@ -185,15 +219,20 @@ def _in_between(e: Evidence, port: int, there: list[Listening]) -> Iterator[Diag
             f"ip neighbour show {board}",
             evidence=(f"this host: {board} on {e.outside.interface} incomplete", *heard),
         )
-    elif e.knock.answer == "filtered":
+    elif e.knock.answer in ("filtered", "refused", "unreachable"):
+        silent = e.knock.answer == "filtered"
         yield Diagnosis(
-            rule="filtered",
+            rule="filtered" if silent else "rejected",
             cause=f"{board} is there, and drops what comes for port {port}: a firewall, on the "
-            "board or before it (a closed port would refuse)",
+            "board or before it (a closed port would refuse)"
+            if silent
+            else f"{board} is there and a program listens at port {port}, but what comes for it is "
+            "rejected: a firewall, on the board or before it",
             mend=f"on the board, if it is there: iptables -I INPUT -p tcp --dport {port} -j ACCEPT",
             evidence=(
                 *heard,
                 f"this host: {board} is {met.mac if met else 'behind a gateway'}",
-                f"connect to {board} port {port}: no answer in 1.5 s",
+                f"connect to {board} port {port}: "
+                + ("no answer in 1.5 s" if silent else e.knock.reason or "refused"),
             ),
         )

@@ -1,23 +1,19 @@
-"""Rules of the rest of a board: names, clock, disks, drivers."""
+"""Rules of the rest of a board: names, clock, disks."""
 
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from ipaddress import IPv4Address
 
-from rootfs_tool.diagnosis.base import Diagnosis, Evidence
-from rootfs_tool.diagnosis.board import Device, Mount, Room
+from rootfs_tool.diagnosis.base import NO_NAME, Diagnosis, Evidence
+from rootfs_tool.diagnosis.board import Mount, Room
+from rootfs_tool.netstate import routes
 
 _RIGHT_SINCE = 1_577_836_800  # seconds since the epoch: 2020, before which nobody runs this
 _ANOTHER_DAY = 86_400  # seconds by which a clock may be wrong before anybody cares
-
-_LOOKUP = (
-    *("temporary failure in name resolution", "name or service not known", "servname not"),
-    *("getaddrinfo", "bad address", "unknown host", "no address associated"),
-)
 
 # How glibc names the libraries that it loads for a name. nss/nss_module.c of 2.33 has the second
 # text; from 2.34 on /etc/hosts and DNS are in libc itself, and so in a static program.
@@ -26,22 +22,14 @@ _NSS, _NSS_2_33 = b"libnss_", b"libnss_%s.so%s"
 
 def names(e: Evidence) -> Iterator[Diagnosis]:
     """No address for a name: a static glibc that has nothing to load, or no name server."""
-    said = e.lines(*_LOOKUP)
+    said = e.lines(*NO_NAME)
     if not said:
         return
     content = e.subject.program.read_bytes() if e.subject.program is not None else b""
-    name = e.subject.program.name if e.subject.program else "it"
-    static = _NSS in content
+    static, servers = _NSS in content, e.state.name_servers
     if static and _NSS_2_33 not in content and not e.board.libc:
-        yield Diagnosis(
-            rule="static-glibc",
-            cause=f"{name} has a glibc before 2.34 linked into it, whose getaddrinfo() loads the "
-            "shared libraries of the very same glibc at run time: the board has none",
-            mend='link it with musl, which needs none: [[source]] type = "cc", libc = "musl"; or '
-            "use addresses in the place of names",
-            evidence=(*said, f"{name}: static glibc, libnss_*", "the board has no libc.so.6"),
-        )
-    elif not e.state.name_servers:
+        yield _static_glibc(e.subject.program.name if e.subject.program else "it", said)
+    elif not servers:
         yield Diagnosis(
             rule="no-name-server",
             cause="the board has no name server: /etc/resolv.conf names none",
@@ -49,16 +37,54 @@ def names(e: Evidence) -> Iterator[Diagnosis]:
             'dns = ["ADDRESS"] in [network]',
             evidence=(*said, "/etc/resolv.conf: no nameserver"),
         )
-    else:
-        servers = ", ".join(map(str, e.state.name_servers))
+    elif absent := _absent(e):
         yield Diagnosis(
-            rule="no-such-name",
-            cause=f"neither /etc/hosts nor the name server {servers} has an address for that name"
-            + (" (glibc from 2.34 on asks both when linked statically too)" if static else ""),
-            mend="is it spelt right? On the board: nslookup NAME; names of your own go into "
-            "/etc/hosts",
-            evidence=(*said, f"/etc/resolv.conf: nameserver {servers}"),
+            rule="name-server-absent",
+            cause=f"nobody answers ARP for the name server {', nor for '.join(map(str, absent))}",
+            mend="on the board, with one that it reaches: echo nameserver ADDRESS "
+            '>/etc/resolv.conf; for good: dns = ["ADDRESS"] in [network]',
+            evidence=(*said, *(f"/etc/resolv.conf: nameserver {one}" for one in servers)),
         )
+    elif any(not isinstance(one, IPv4Address) or _way(e, one) for one in servers):
+        yield _no_such_name(e, said, static=static)
+
+
+def _static_glibc(name: str, said: tuple[str, ...]) -> Diagnosis:
+    return Diagnosis(
+        rule="static-glibc",
+        cause=f"{name} has a glibc before 2.34 linked into it, whose getaddrinfo() loads the "
+        "shared libraries of the very same glibc at run time: the board has none",
+        mend='link it with musl, which needs none: [[source]] type = "cc", libc = "musl"; or '
+        "use addresses in the place of names",
+        evidence=(*said, f"{name}: static glibc, libnss_*", "the board has no libc.so.6"),
+    )
+
+
+def _no_such_name(e: Evidence, said: tuple[str, ...], *, static: bool) -> Diagnosis:
+    servers = ", ".join(map(str, e.state.name_servers))
+    sure = e.lines("nxdomain", "name or service not known")
+    return Diagnosis(
+        rule="no-such-name",
+        cause=f"neither /etc/hosts nor the name server {servers} has an address for that name"
+        + ("" if sure else ", or the server does not answer")
+        + (" (glibc from 2.34 on asks both when linked statically too)" if static else ""),
+        mend="is it spelt right? On the board: nslookup NAME tells whether the server answers; "
+        "names of your own go into /etc/hosts",
+        evidence=(*said, f"/etc/resolv.conf: nameserver {servers}"),
+    )
+
+
+def _way(e: Evidence, server: IPv4Address) -> bool:
+    way = routes.towards(e.state.routes, server)
+    return way is not None and not way.rejects
+
+
+def _absent(e: Evidence) -> list[IPv4Address]:
+    """The name servers, if all of them are on the board's cables, and none of them is there."""
+    found = [one for one in e.state.name_servers if isinstance(one, IPv4Address)]
+    met = {one.address: one.mac for one in e.state.neighbours}
+    away = [one for one in found if one in met and met[one] is None]
+    return away if len(away) == len(e.state.name_servers) else []
 
 
 _TIME = (
@@ -102,7 +128,7 @@ def read_only(e: Evidence) -> Iterator[Diagnosis]:
     """EROFS: which filesystem, and is it one that can be written at all?"""
     said = e.errors(errno.EROFS)
     fixed = {"squashfs", "erofs", "iso9660", "cramfs", "romfs"}
-    mounts = [e.board.mount(path) for path in _paths(said)] if said else []
+    mounts = [e.board.mount(path) for path in _paths(said) or _moved(e)] if said else []
     locked = [one for one in mounts if one is not None and "ro" in one.options]
     locked = locked or [one for one in e.board.mounts if said and _interesting(one)]
     for one in locked[:1]:
@@ -122,9 +148,21 @@ def _interesting(one: Mount) -> bool:
     return "ro" in one.options and one.type not in ("sysfs", "proc", "cgroup2", "tmpfs", "devtmpfs")
 
 
+def _moved(e: Evidence) -> list[str]:
+    """Where a command went before it named a file without its directory."""
+    return re.findall(r"\bcd\s+(/[\w./+-]*)", e.subject.command)[-1:]
+
+
 def _paths(lines: tuple[str, ...]) -> list[str]:
     words = [word.strip("'\":,;()") for line in lines for word in line.split()]
     return [word for word in words if word.startswith("/")]
+
+
+def _written(e: Evidence) -> list[Mount]:
+    """The filesystems that a command may have written to, by the paths that it names."""
+    told = re.findall(r"(?<![\w.])/[\w./+-]*", e.subject.command)
+    found = [mount for path in (*told, *_moved(e)) if (mount := e.board.mount(path))]
+    return [one for one in found if "rw" in one.options]
 
 
 def full(e: Evidence) -> Iterator[Diagnosis]:
@@ -133,97 +171,35 @@ def full(e: Evidence) -> Iterator[Diagnosis]:
     if not said:
         return
     paths = [str(mount.path) for path in _paths(said) if (mount := e.board.mount(path))]
-    for what, rooms in (("KiB", e.board.room), ("inodes", e.board.inodes)):
-        for room in rooms:
-            mount = e.board.mount(room.path)
-            if mount is not None and "ro" in mount.options:  # always full, and not what was written
-                continue
-            named = room.path in paths
-            if room.size and (room.free == 0 or (named and what == "KiB" and _scarce(room))):
-                yield Diagnosis(
-                    rule="full",
-                    cause=f"{room.path} is full: {room.free} of {room.size} {what} free",
-                    mend=f"on the board: du -xk {room.path} | sort -n | tail, and delete what is "
-                    "not needed; or make it larger",
-                    evidence=(*said, f"df: {room.path} {room.size} {what}, {room.free} free"),
-                )
-                return
+    for likely in (paths or [one.path for one in _written(e)], None):
+        for what, rooms in (("KiB", e.board.room), ("inodes", e.board.inodes)):
+            for room in rooms:
+                if likely is not None and room.path not in likely:
+                    continue
+                if _spent(e, room, scarce=room.path in paths and what == "KiB"):
+                    yield _filled(room, what, said)
+                    return
+
+
+def _spent(e: Evidence, room: Room, *, scarce: bool) -> bool:
+    """Whether nothing is left, or, where ``scarce`` is enough, little."""
+    mount = e.board.mount(room.path)
+    if mount is not None and "ro" in mount.options:  # always full, and not what was written
+        return False
+    return bool(room.size) and (room.free == 0 or (scarce and _scarce(room)))
+
+
+def _filled(room: Room, what: str, said: tuple[str, ...]) -> Diagnosis:
+    return Diagnosis(
+        rule="full",
+        cause=f"{room.path} is full: {room.free} of {room.size} {what} free",
+        mend=f"on the board: du -xk {room.path} | sort -n | tail; then delete what is not needed, "
+        "or make it larger"
+        if what == "KiB"
+        else f"on the board: delete files below {room.path} that are not needed, or make it larger",
+        evidence=(*said, f"df: {room.path} {room.size} {what}, {room.free} free"),
+    )
 
 
 def _scarce(room: Room) -> bool:
     return room.free * 20 < room.size
-
-
-# What modules are for devices that boards have; from the tables in the drivers' sources.
-_KNOWN = (
-    ("virtio:d00000001v*", "virtio_net"),
-    ("virtio:d00000002v*", "virtio_blk"),
-    ("pci:v00008086d0000100E*", "e1000"),
-    ("pci:v00008086d000010D3*", "e1000e"),
-    ("pci:v00001AF4d*", "virtio_pci"),
-    ("pci:v000010ECd00008139*", "8139cp"),
-    ("pci:v000010ECd00008168*", "r8169"),
-    ("usb:v0424pEC00*", "smsc95xx"),
-    ("usb:v0424p7800*", "lan78xx"),
-    ("usb:v0BDAp815*", "r8152"),
-    ("usb:v0B95p*", "asix"),
-    ("usb:*ic02isc06ip*", "cdc_ether"),
-    ("sdio:c*v02D0d*", "brcmfmac"),
-    ("of:N*ethernet*brcm,bcm2711-genet*", "genet"),
-)
-
-
-def driver(e: Evidence) -> Iterator[Diagnosis]:
-    """No such interface: is there a device that no driver has, and which module is for it?"""
-    name = e.subject.interface
-    wanted = [one.name for one in e.network.interface if one.name == name or name is None]
-    missing = [one for one in wanted if e.interface(one) is None] if e.outward else []
-    for one in missing[:1]:
-        found = [(device, module) for device in e.board.undriven if (module := _module(e, device))]
-        modules = list(dict.fromkeys(module for _, module in found))
-        yield Diagnosis(
-            rule="no-driver",
-            cause=f"the board has no {one}: "
-            + (
-                f"the kernel has not loaded {', '.join(modules)}, which drives its card"
-                if modules
-                else "no driver has made it, and no device waits for one that is known here"
-            ),
-            mend=f"modules = [{', '.join(f'{module!r}' for module in modules)}] in the recipe, and "
-            "build again".replace("'", '"')
-            if modules
-            else f"is {one} its name? The board has {_others(e)}; dmesg tells what was found",
-            evidence=(
-                *(f"{device.name} {device.alias}: no driver" for device, _ in found),
-                f"interfaces: {_others(e)}",
-                f"kernel: {e.board.kernel}",
-            ),
-        )
-
-
-def _others(e: Evidence) -> str:
-    return ", ".join(one.name for one in e.state.interfaces) or "none"
-
-
-def _module(e: Evidence, device: Device) -> str | None:
-    """By the board's own modules.alias, by the kernel's package, else by what is known here."""
-    for pattern, module in (*e.board.aliases, *e.drivers, *_KNOWN):
-        if fnmatchcase(device.alias, pattern) and module not in e.board.modules:
-            return module
-    return None
-
-
-def no_module(e: Evidence) -> Iterator[Diagnosis]:
-    """Modprobe, or mount, of what the kernel on the board does not have."""
-    said = [line for line in e.lines("modprobe:") if "not found" in line]
-    for line in said:
-        for word in (PurePosixPath(word.strip("'\":,;()")).name for word in line.split()):
-            if word in ("modprobe", "module", "not", "found", "in", "modules.dep", "FATAL"):
-                continue
-            yield Diagnosis(
-                rule="no-module",
-                cause=f"the rootfs has no kernel module {word}, nor has the kernel it built in",
-                mend=f'modules = ["{word}"] in the recipe, and build again',
-                evidence=(line, f"kernel: {e.board.kernel}"),
-            )
-            return

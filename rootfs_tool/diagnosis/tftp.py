@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence
 from rootfs_tool.diagnosis.host import Serves, below
+from rootfs_tool.netstate import outside
 
 _OVERHEAD = 32  # bytes: the headers of IPv4 and UDP, and TFTP's own 4 (RFC 2348)
 _USUAL = 69
@@ -47,7 +48,10 @@ def _request(e: Evidence) -> _Request | None:
 
 def not_found(e: Evidence) -> Iterator[Diagnosis]:
     """The server is there and has no such file, or has it in another folder."""
-    said = [line for line in e.lines("file not found", "no such file") if "tftp" in line]
+    # The number is RFC 1350's; the text is as each server likes.
+    said = e.lines("tftp: server error: (1)")
+    said += tuple(one for one in e.lines("file not found", "no such file") if "tftp" in one)
+    said = tuple(dict.fromkeys(said))
     asked = _request(e)
     if not said or asked is None:
         return
@@ -72,6 +76,33 @@ def not_found(e: Evidence) -> Iterator[Diagnosis]:
         mend=copy
         or f"is the name right, also its case? The server at {asked.host} port "
         f"{asked.port} may serve another directory",
+        evidence=(*said, *map(str, servers)),
+    )
+
+
+def not_allowed(e: Evidence) -> Iterator[Diagnosis]:
+    """The server has the file, and may not read it, or does not take one."""
+    said, asked = e.lines("tftp: server error: (2)"), _request(e)
+    if not said or asked is None:
+        return
+    if asked.port == _USUAL and outside.of_user_network(e.state) and asked.host == str(e.host):
+        yield Diagnosis(
+            rule="tftp-of-qemu",
+            cause=f"port {_USUAL} of {asked.host} is QEMU's own on its user network, and serves "
+            "nothing: no program of this host is asked",
+            mend="on this host: rootfs-tool tftp-serve DIR --port 6969; on the board: tftp -g -r "
+            f'{asked.name} {asked.host} 6969; or a TAP: network = "tap0" in [[target]]',
+            evidence=said,
+        )
+        return
+    servers = [one for one in e.here.servers if one.port == asked.port and one.root]
+    path = next((f"{one.root}/{asked.name.lstrip('/')}" for one in servers), asked.name)
+    where = "on this host" if servers else f"on {asked.host}, below what its server serves"
+    yield Diagnosis(
+        rule="tftp-not-allowed",
+        cause=f"the TFTP server does not let {asked.name} through: it may not read the file, or "
+        "takes none from boards",
+        mend=f"{where}: chmod a+r {path}; to take files: rootfs-tool tftp-serve --allow-write",
         evidence=(*said, *map(str, servers)),
     )
 

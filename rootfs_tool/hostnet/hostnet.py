@@ -23,7 +23,7 @@ CARRIER = 3.0  # seconds in which two ports agree on a speed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """``missing`` are the kinds of changes that are not in effect any more."""
+    """``missing`` are the kinds of changes that are not in effect any more, and the uplink."""
 
     wanted: Wanted
     uplink: str | None
@@ -92,14 +92,16 @@ def status() -> list[Status]:
     """How every network that is up stands, as far as this user may see it."""
     found = []
     for one in journal.every():
-        link = links().get(one.wanted.device)
+        here = links()
+        link = here.get(one.wanted.device)
+        gone = ("uplink",) if one.uplink is not None and one.uplink not in here else ()
         found.append(
             Status(
                 wanted=one.wanted,
                 uplink=one.uplink,
                 stale=one.stale,
                 carrier=link is not None and link.carrier,
-                missing=tuple(change.kind for change in one.changes if _is_missing(change)),
+                missing=(*gone, *(change.kind for change in one.changes if _is_missing(change))),
             )
         )
     return found
@@ -154,8 +156,17 @@ def _again(old: Journal, wanted: Wanted) -> bool:
             f"{wanted.device} is up, but {', '.join(differ)}",
             hint=f"rootfs-tool hostnet down {wanted.device}, then the same again",
         )
-    if wanted.uplink == AUTO and (now := plan.uplink(wanted, links())) != old.uplink:
-        note(f"the default route led to {old.uplink}, and now to {now}: down and up follows it")
+    here = links()
+    if old.uplink is not None and old.uplink not in here:
+        raise ConfigError(
+            f"{wanted.device} is up, but its uplink {old.uplink} is gone",
+            hint=f"rootfs-tool hostnet down {wanted.device}, then the same again",
+        )
+    if wanted.uplink == AUTO and (now := plan.uplink(wanted, here)) != old.uplink:
+        note(
+            f"the default route led to {old.uplink or 'nowhere'}, and now to {now or 'nowhere'}: "
+            "down and up follows it"
+        )
     plan.see_through(wanted, old.uplink)
     return _mend(old)
 

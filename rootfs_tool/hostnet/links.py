@@ -27,9 +27,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
+    """``direct`` is whether all of it is on the interface's own cable, behind no router."""
+
     to: IPv4Network
     device: str
     metric: int
+    direct: bool
 
 
 def links() -> dict[str, Link]:
@@ -39,12 +42,21 @@ def links() -> dict[str, Link]:
 
 
 def routes() -> list[Route]:
-    """The IPv4 routes of the main table that lead out of an interface."""
+    """The IPv4 routes of the main table that lead out of an interface.
+
+    One that is shared out among several routers is one for each of them.
+    """
     rows = json.loads(proc.run("ip", "-json", "-4", "route", "show") or "[]")
     return [
-        Route(to=_destination(row["dst"]), device=row["dev"], metric=row.get("metric", 0))
+        Route(
+            to=_destination(row["dst"]),
+            device=hop["dev"],
+            metric=row.get("metric", 0),
+            direct="gateway" not in hop and "via" not in hop,
+        )
         for row in rows
-        if "dev" in row
+        for hop in row.get("nexthops", [row])
+        if "dev" in hop
     ]
 
 

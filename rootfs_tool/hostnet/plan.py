@@ -44,6 +44,7 @@ def refuse(wanted: Wanted, here: Mapping[str, Link]) -> None:
     """Raise ConfigError for what must not be done, before anything is."""
     check(wanted)
     _subnet(wanted)
+    _address(wanted, here)
     link = here.get(wanted.device)
     if wanted.cable:
         _cable(wanted.device, link, here)
@@ -155,6 +156,25 @@ def _subnet(wanted: Wanted) -> None:
                 hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
             )
 
+        if route.to.prefixlen and wanted.network.subnet_of(route.to):
+            part = f"{wanted.network} is a part of {route.to}"
+            if route.direct:
+                raise ConfigError(
+                    f"{part}, the network at {route.device}: who has an address of it would be "
+                    "hidden",
+                    hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
+                )
+            note(f"{part}, to which a route by {route.device} leads: it hides that part")
+
+
+def _address(wanted: Wanted, here: Mapping[str, Link]) -> None:
+    for name, link in here.items():
+        if name != wanted.device and any(one.ip == wanted.interface.ip for one in link.addresses):
+            raise ConfigError(
+                f"{wanted.interface.ip} is an address of {name} already",
+                hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
+            )
+
 
 def _within(inner: IPv4Network, outer: IPv4Network) -> bool:
     return inner.overlaps(outer) and inner.prefixlen >= outer.prefixlen
@@ -162,10 +182,11 @@ def _within(inner: IPv4Network, outer: IPv4Network) -> bool:
 
 def _free() -> str:
     taken = [route.to for route in routes() if route.to.prefixlen]
-    for third in range(1, 255):
-        network = IPv4Network(f"10.77.{third}.0/24")
-        if not any(network.overlaps(one) for one in taken):
-            return f"{network.network_address + 1}/24"
+    for start in ("10.77", "172.30", "192.168"):
+        for third in range(1, 255):
+            network = IPv4Network(f"{start}.{third}.0/24")
+            if not any(network.overlaps(one) for one in taken):
+                return f"{network.network_address + 1}/24"
     return "10.0.0.1/24"
 
 

@@ -17,6 +17,7 @@ from ipaddress import (
 _UP, _GATEWAY, _REJECT = 0x1, 0x2, 0x200
 _ANYCAST, _LOCAL = 0x0010_0000, 0x8000_0000
 _NEVER = 0xFFFF_FFFF  # the metric of the entry at the end of the table, which refuses the rest
+_NOWHERE = "*"  # what stands for the interface of a route that leads to none, as a blackhole does
 # linux/if_arp.h: ATF_COM, the neighbour has answered; ATF_PERM, a person has entered it.
 _COMPLETE, _PERMANENT = 0x2, 0x4
 
@@ -74,7 +75,7 @@ def _ipv4(text: str) -> Iterator[Route]:
                     gateway=_word(fields[2]) if flags & _GATEWAY else None,
                     interface=fields[0],
                     metric=int(fields[6]),
-                    rejects=bool(flags & _REJECT),
+                    rejects=bool(flags & _REJECT) or fields[0] == _NOWHERE,
                 )
 
 

@@ -7,12 +7,14 @@ import fcntl
 import getpass
 import hashlib
 import os
+import shlex
 import socket
 import struct
 from contextlib import closing, suppress
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
+from rootfs_tool import paths
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.network import Network
 from rootfs_tool.targets.base import HostAddress
@@ -78,8 +80,8 @@ def _there(tap: str) -> None:
 
 
 def _up(tap: str) -> str:
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}rootfs-tool hostnet up --tap {tap}"
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    return shlex.join([*sudo, *paths.program(), "hostnet", "up", "--tap", tap])
 
 
 def _address(tap: str) -> IPv4Interface:
@@ -108,7 +110,8 @@ def _explain(error: OSError, tap: str) -> ConfigError:
         case errno.EPERM | errno.EACCES:
             return ConfigError(
                 f"this user may not open {tap}",
-                hint=f"sudo rootfs-tool hostnet down {tap}; {_up(tap)} --user {getpass.getuser()}",
+                hint=f"sudo {shlex.join([*paths.program(), 'hostnet', 'down', tap])}; "
+                f"{_up(tap)} --user {getpass.getuser()}",
             )
         case errno.EINVAL:
             return ConfigError(f"{tap} is no TAP", hint=f"another name, and {_up('tap0')}")

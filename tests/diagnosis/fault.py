@@ -26,6 +26,16 @@ TWICE = Network(
     interface=(Interface(name="eth0", address=(IPv4Interface("10.0.2.2/24"),)),),
 )
 
+# A second interface, which the board does not have.
+TWO = Network(
+    hostname="qemu-aarch64",
+    interface=(
+        *NETWORK.interface,
+        Interface(name="dummy0", address=(IPv4Interface("192.0.2.2/24"),)),
+        Interface(name="eth1", dhcp=True, default_route=False),
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:

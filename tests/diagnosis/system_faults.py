@@ -17,6 +17,21 @@ PROGRAMS = (
         mend="on this host: aarch64-linux-gnu-gcc -static -o dynamic.out dynamic.c",
     ),
     Fault(
+        rule="dynamic",
+        name="dynamic-of-path",
+        setup="cp /tmp/dynamic.out /usr/bin/shiny",
+        command="shiny",
+        undo="rm /usr/bin/shiny",
+        cause="/usr/bin/shiny is there, but linked dynamically",
+        mend="on this host: aarch64-linux-gnu-gcc -static -o shiny shiny.c",
+    ),
+    Fault(
+        rule="other-directory",
+        command="./dynamic.out",
+        cause="there is no ./dynamic.out in /, where it was asked for: it is /tmp/dynamic.out",
+        mend="on the board: /tmp/dynamic.out; or first: cd /tmp",
+    ),
+    Fault(
         rule="no-library",
         packages=WITH_LIBC,
         command="cd /tmp && ./greets.out",
@@ -43,6 +58,16 @@ PROGRAMS = (
         command="/tmp/hello",
         undo="chmod 755 /tmp/hello",
         cause="/tmp/hello may not be executed: its mode is 0644",
+        mend="on the board: chmod 755 /tmp/hello",
+        mends=True,
+    ),
+    Fault(
+        rule="mode",
+        name="mode-of-others",
+        setup="chmod 744 /tmp/hello",
+        command="su -s /bin/sh nobody -c /tmp/hello",
+        undo="chmod 755 /tmp/hello",
+        cause="/tmp/hello may not be executed by everybody: its mode is 0744",
         mend="on the board: chmod 755 /tmp/hello",
         mends=True,
     ),
@@ -78,6 +103,14 @@ PROGRAMS = (
         cause="/tmp/script is a script for /bin/bash, which the board does not have",
         mend="write it for BusyBox, and on the board: sed",
         mends=True,
+    ),
+    Fault(
+        rule="no-interpreter",
+        name="no-interpreter-of-env",
+        setup="printf '#! /usr/bin/env python3\\n' >/tmp/script; chmod 755 /tmp/script",
+        command="/tmp/script",
+        cause="the script is for python3, which the board does not have",
+        mend='packages = ["python3"] in the recipe',
     ),
 )
 
@@ -145,18 +178,52 @@ SYSTEM = (
         mends=True,
     ),
     Fault(
+        rule="read-only",
+        name="read-only-here",
+        setup="mkdir -p /tmp/r; mount -t tmpfs -o ro none /tmp/r",
+        command="cd /tmp/r && touch file",
+        undo="umount /tmp/r",
+        cause="/tmp/r is mounted read-only",
+        mend="on the board: mount -o remount,rw /tmp/r",
+        mends=True,
+    ),
+    Fault(
+        rule="full",
+        name="full-not-the-other",
+        setup="mkdir -p /tmp/f /tmp/g; mount -t tmpfs -o size=16k none /tmp/g; "
+        "cat /tmp/hello >/tmp/g/file; mount -t tmpfs -o size=64k none /tmp/f",
+        command="cp /tmp/hello /tmp/f/file",
+        undo="umount /tmp/f /tmp/g",
+        cause="/tmp/f is full: 0 of 64 KiB free",
+        mend="on the board: du -xk /tmp/f | sort -n | tail;",
+    ),
+    Fault(
         rule="full",
         setup="mkdir -p /tmp/f; mount -t tmpfs -o size=64k none /tmp/f",
         command="dd if=/dev/zero of=/tmp/f/file bs=1k count=100",
         undo="umount /tmp/f",
         cause="/tmp/f is full: 0 of 64 KiB free",
-        mend="on the board: du -xk /tmp/f",
+        mend="on the board: du -xk /tmp/f | sort -n | tail;",
     ),
     Fault(
         rule="no-module",
         command="modprobe can_dev",
         cause="the rootfs has no kernel module can_dev",
         mend='modules = ["can_dev"] in the recipe',
+    ),
+    *(
+        Fault(
+            rule="no-module",
+            name=f"no-module-{module}",
+            command=command,
+            cause=f"the kernel on the board does not have {module}",
+            mend=f"on the board: modprobe {module}",
+        )
+        for command, module in (
+            ("mount -t btrfs /dev/null /mnt", "btrfs"),
+            ("ip link add one type veth peer name two", "veth"),
+            ("vconfig add eth0 5", "8021q"),
+        )
     ),
     Fault(
         rule="no-name-server",
@@ -167,10 +234,32 @@ SYSTEM = (
         mend="on the board: echo nameserver ADDRESS >/etc/resolv.conf",
     ),
     Fault(
+        rule="name-server-absent",
+        setup="echo nameserver 10.0.2.99 >/etc/resolv.conf",
+        command="ping -c 1 -W 1 board.example",
+        undo="echo nameserver 10.0.2.3 >/etc/resolv.conf",
+        cause="nobody answers ARP for the name server 10.0.2.99",
+        mend="on the board, with one that it reaches: echo nameserver ADDRESS >/etc/resolv.conf",
+    ),
+    Fault(
+        rule="no-such-name",
+        name="no-such-name-nslookup",
+        command="nslookup board.example",
+        cause="neither /etc/hosts nor the name server 10.0.2.3 has an address for that name",
+        mend="is it spelt right?",
+    ),
+    Fault(
         rule="no-such-name",
         command="/tmp/lookup board.example",
         cause="neither /etc/hosts nor the name server 10.0.2.3 has an address",
         mend="is it spelt right? On the board: nslookup NAME",
+    ),
+    Fault(
+        rule="no-driver",
+        name="no-such-interface",
+        command="ifconfig wlan0 up",
+        cause="the board has no wlan0: no driver has made it",
+        mend="is wlan0 its name? The board has lo, eth0",
     ),
     Fault(
         rule="no-driver",

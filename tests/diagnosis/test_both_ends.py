@@ -19,6 +19,7 @@ ASK = "timeout 1 tftp -g -l /tmp/got -r {} 192.0.2.1"
 # Each line is a check that fails, and what must be found.
 COMMANDS = {
     "nc -w 1 192.0.2.1 7171": ("filtered", "let it pass in the firewall of 192.0.2.1"),
+    "nc -w 2 192.0.2.1 7172": ("rejected", "let it pass in the firewall of 192.0.2.1"),
     ASK.format("kernel.img") + " 6969": (
         "tftp-wrong-folder",
         "on the board: tftp -g -r boot/kernel.img 192.0.2.1 6969",
@@ -38,11 +39,16 @@ COMMANDS = {
     ),
 }
 NO_SERVER = ASK.format("kernel.img")
-TCP = {8080: ("loopback-only", "bind 0.0.0.0"), 9300: ("filtered", "on the board, if it is there")}
+TCP = {
+    8080: ("loopback-only", "bind 0.0.0.0"),
+    9300: ("filtered", "on the board, if it is there"),
+    9301: ("rejected", "on the board, if it is there"),
+    9302: ("rejected", "on the board, if it is there"),
+}
 
 GUARD = """\
 table inet guard {{
-  chain in {{ type filter hook input priority 0; {} drop; }}
+  chain in {{ type filter hook input priority 0; {}; }}
 }}
 """
 # Before the kernel puts fragments together: NF_IP_PRI_CONNTRACK_DEFRAG is -400.
@@ -77,12 +83,17 @@ def guarded(cable: Cable, place: Path) -> Callable[[], Results]:
     """A firewall at each end, and two TFTP servers."""
     (place / "tftp" / "boot").mkdir(parents=True)
     (place / "tftp" / "boot" / "kernel.img").write_bytes(bytes(60000))
-    cable.filter(cable.host, GUARD.format("udp dport 7070 drop; tcp dport 7171"))
-    cable.filter(cable.board, GUARD.format("tcp dport 9300") + FRAGMENTS)
+    unreachable = "reject with icmp type host-unreachable"
+    here = f"udp dport 7070 drop; tcp dport 7171 drop; tcp dport 7172 {unreachable}"
+    there = f"tcp dport 9300 drop; tcp dport 9301 {unreachable}"
+    cable.filter(cable.host, GUARD.format(here))
+    cable.filter(
+        cable.board, GUARD.format(f"{there}; tcp dport 9302 reject with tcp reset") + FRAGMENTS
+    )
     for port in ("6969", "7070"):
         serve = ("tftp-serve", place / "tftp", "--port", port, "--address", "192.0.2.1")
         cable.start(cable.host, PROGRAM, *serve)
-    cable.serve_http("127.0.0.1:8080", "0.0.0.0:9300")
+    cable.serve_http("127.0.0.1:8080", "0.0.0.0:9300", "0.0.0.0:9301", "0.0.0.0:9302")
     cable.wait_for(cable.host, "udp", 2)
     return cable.bringup(place, commands(*COMMANDS) + tcp(*TCP))
 

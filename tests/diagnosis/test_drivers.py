@@ -44,7 +44,7 @@ def test_another_kernel_has_not_told_anything(cache: Path) -> None:
 
 
 def test_a_board_without_the_module_is_told_which(cache: Path) -> None:
-    evidence = recorded(next(one for one in FAULTS if one.rule == "no-driver"))
+    evidence = recorded(next(one for one in FAULTS if str(one) == "no-driver"))
     board = replace(evidence.board, undriven=(CARD,), aliases=())
     found = drivers.look(board.undriven, RELEASE)
     (one,) = diagnose(replace(evidence, board=board, drivers=found))
@@ -54,7 +54,7 @@ def test_a_board_without_the_module_is_told_which(cache: Path) -> None:
 
 
 def test_what_nobody_drives_is_not_made_up(cache: Path) -> None:
-    evidence = recorded(next(one for one in FAULTS if one.rule == "no-driver"))
+    evidence = recorded(next(one for one in FAULTS if str(one) == "no-driver"))
     board = replace(evidence.board, undriven=(OTHER,), aliases=())
     (one,) = diagnose(replace(evidence, board=board, drivers=()))
     assert one.cause == (

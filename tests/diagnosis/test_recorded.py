@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rootfs_tool.diagnosis import asking, board
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence
 from rootfs_tool.diagnosis.chains import CHAINS, diagnose
+from rootfs_tool.diagnosis.host import Here, Serves
 from rootfs_tool.diagnosis.subject import Subject
 from tests.diagnosis.fault import HOST, NETWORK, Fault
 from tests.diagnosis.faults import FAULTS
@@ -79,6 +80,72 @@ def test_an_interpreter_that_is_there_is_not_missed() -> None:
     evidence = silent("dynamic", "sh: ./dynamic.out: not found\n")
     board = replace(evidence.board, libraries=frozenset({"/lib/ld-linux-aarch64.so.1"}))
     assert diagnose(replace(evidence, board=board)) == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cat: can't open '/tmp/hello': Permission denied",
+        "cat: /tmp/hello: Permission denied",
+        "sh: can't create /tmp/hello: Permission denied",
+        "/tmp/hello: Permission denied",  # as perror() has it of what can't be read
+    ],
+)
+def test_who_may_not_read_a_file_is_not_told_to_execute_it(said: str) -> None:
+    assert diagnose(silent("mode", f"exited 1, not 0\n{said}\n")) == ()
+
+
+def test_what_shows_the_hour_is_no_port() -> None:
+    said = "Nov 21 16:40:12 client: connect to 127.0.0.1: Connection refused\n"
+    evidence = silent("nobody-listens", said)
+    assert diagnose(replace(evidence, subject=Subject(command="client"))) == ()
+
+
+def test_who_is_refused_by_another_is_not_told_of_the_board_itself() -> None:
+    said = "nc: can't connect to remote host: Connection refused\n"
+    evidence = silent("nobody-listens", said)
+    assert diagnose(replace(evidence, subject=Subject(command="nc -w 2 fec0::2 9"))) == ()
+
+
+def test_a_command_that_was_told_nonsense_has_not_come_to_the_network() -> None:
+    evidence = silent("gateway-outside-in-use", "Usage: nc [-iN] [-wN] [-l] [-p PORT]\n")
+    assert diagnose(replace(evidence, subject=Subject(command="nc -x 192.0.2.1 80"))) == ()
+
+
+def test_a_board_is_asked_by_who_needs_no_gateway() -> None:
+    """This host is on the board's own cable: a gateway that is none has nothing to do with it."""
+    said = "no answer in time (10.0.2.15 port 7000)\n"
+    subject = Subject(network=True, port=7000, from_host=True)
+    assert diagnose(replace(silent("gateway-outside-in-use", said), subject=subject)) == ()
+
+
+def test_who_is_refused_has_found_the_way() -> None:
+    """The netmask is wrong, and has nothing to do with it that nobody listens."""
+    said = "no connection: Connection refused (10.0.2.15 port 23)\n"
+    subject = Subject(network=True, port=23, from_host=True)
+    one = only(replace(silent("wrong-netmask", said), subject=subject))
+    assert one.rule == "nobody-listens"
+
+
+@pytest.mark.parametrize(
+    ("said", "rule", "mend"),
+    [
+        ("(1) file /srv/tftp/Image not found for 10.0.2.15", "tftp-not-found", "copy it there: cp"),
+        (
+            "(2) cannot access /srv/tftp/Image: Permission denied",
+            "tftp-not-allowed",
+            "on this host: chmod a+r /srv/tftp/Image",
+        ),
+    ],
+)
+def test_what_dnsmasq_says_of_a_file_that_it_does_not_send(said: str, rule: str, mend: str) -> None:
+    evidence = silent("mode", f"exited 1, not 0\ntftp: server error: {said}\n")
+    words = ("dnsmasq", "--tftp-root=/srv/tftp")
+    server = Serves(address=HOST, port=69, words=words, root=Path("/srv/tftp"))
+    subject = Subject(command="tftp -g -r Image 192.0.2.9")
+    one = only(replace(evidence, here=Here(servers=(server,)), subject=subject))
+    assert one.rule == rule
+    assert one.mend.startswith(mend)
 
 
 def test_a_port_that_should_be_open_to_all() -> None:

@@ -104,6 +104,14 @@ def test_routes_neighbours_and_name_servers() -> None:
     assert (there["192.0.2.9"].mac, there["192.0.2.9"].state) == ("02:00:00:00:00:09", "permanent")
 
 
+def test_a_route_to_nowhere() -> None:
+    """A blackhole's has no interface, and no flag that says so (fib_flag_trans)."""
+    head = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT"
+    said = "*\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0"
+    (one,) = parse(f"==> net/route <==\n{head}\n{said}\n").routes
+    assert (str(one.destination), one.rejects) == ("192.0.2.0/24", True)
+
+
 def test_a_neighbour_that_answers_and_one_that_does_not() -> None:
     there = {str(one.address): one for one in recorded("qemu-aarch64").neighbours}
     assert (there["10.0.2.2"].mac, there["10.0.2.2"].state) == ("52:55:0a:00:02:02", "complete")
