@@ -225,23 +225,33 @@ def keys_from(files: Iterable[Path]) -> tuple[str, ...]:
 def authorize(tree: Tree, keys: Sequence[str], *, home: str, uid: int = 0, gid: int = 0) -> None:
     """Let whoever has one of the ``keys`` log in as the owner of ``home``.
 
-    An SSH server ignores a file that anybody else may write, so that the modes are strict.
+    Keys that are there already, as an overlay's, stay. An SSH server ignores a file that anybody
+    else may write, so that the modes are strict.
     """
     if not keys:
         return
     path = f"{home}/.ssh/authorized_keys"
     origin = "the authorized keys"
-    text = "".join(f"{key}\n" for key in dict.fromkeys(keys))
     there = tree.get(path)
-    if isinstance(there, File) and isinstance(there.content, bytes):
-        text = there.content.decode() + text  # of two tables of a recipe
+    content = there.content if isinstance(there, File) else b""
+    before = content.read_bytes() if isinstance(content, Path) else content
+    lines = (*before.splitlines(), *(key.encode() for key in keys))
+    text = b"".join(line + b"\n" for line in dict.fromkeys(lines))
     tree.add(f"{home}/.ssh", Directory(mode=0o700, uid=uid, gid=gid), origin=origin, replace=True)
-    file = File(content=text.encode(), mode=0o600, uid=uid, gid=gid)
+    file = File(content=text, mode=0o600, uid=uid, gid=gid)
     tree.add(path, file, origin=origin, replace=True)
 
 
 def settle(tree: Tree, users: Sequence[User]) -> None:
-    """Give every user a home directory, and whatever an overlay laid there."""
+    """Give every user a home directory, and whatever an overlay laid there.
+
+    What is in somebody's .ssh becomes nobody else's to read: ssh refuses a key that others know.
+    """
+    for home in ("/root", *(account.home for account in accounts(users))):
+        for path, node in list(tree.walk(f"{home}/.ssh")):
+            if isinstance(node, File | Directory):
+                own = replace(node, mode=node.mode & 0o700)
+                tree.add(path, own, origin="the .ssh of somebody", replace=True)
     for user, account in zip(users, accounts(users), strict=True):
         if not isinstance(tree.get(account.home), Directory) and account.home != "/nonexistent":
             own = Directory(mode=0o700, uid=account.uid, gid=account.gid)

@@ -19,7 +19,7 @@ from rootfs_tool.images import Cpio, SdCard
 from rootfs_tool.images.base import Contents, ImageFormat
 from rootfs_tool.manifest import Build, BuiltImage, Origin
 from rootfs_tool.output import Output
-from rootfs_tool.recipe import Recipe
+from rootfs_tool.recipe import Recipe, dumps
 from rootfs_tool.sources import compiled
 from rootfs_tool.sources.apt import Archive
 
@@ -61,7 +61,7 @@ def build(
             epoch=epoch,
             images=tuple(_image(format, contents, new, epoch, board) for format in formats),
             device_tree=None if device_tree is None else new.copy(device_tree, device_tree.name),
-            recipe=new.text("recipe.json", recipe.model_dump_json(indent=2) + "\n"),
+            recipe=new.text("recipe.json", dumps(recipe, out)),
             artefacts=tuple(_origins(fetched.artefacts, new)),
             kernel=image.result(),
         )

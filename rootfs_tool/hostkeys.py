@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from rootfs_tool import newc
 from rootfs_tool.errors import ConfigError
@@ -84,7 +85,7 @@ def keys(directory: Path) -> dict[str, bytes]:
 
 
 def _hint(directory: Path) -> str:
-    return f"ssh-keygen -t ed25519 -N '' -f {directory / OPENSSH}"
+    return f"ssh-keygen -t ed25519 -N '' -f {quote(str(directory / OPENSSH))}"
 
 
 def _converted(path: Path) -> bytes:
@@ -98,7 +99,7 @@ def _converted(path: Path) -> bytes:
         if cipher != b"none":
             raise ConfigError(
                 f"{path} has a passphrase, which a board can't be asked for",
-                hint=f"ssh-keygen -p -N '' -f {path}",
+                hint=f"ssh-keygen -p -N '' -f {quote(str(path))}",
             )
         for _ in range(2):  # how the key would be made of the passphrase
             _, rest = _string(rest)

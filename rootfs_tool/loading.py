@@ -6,14 +6,14 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import AddressValueError
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from rootfs_tool.document import Document, Key, Mistake
+from rootfs_tool.document import Document, Key, Mistake, Table
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.model import (
     AtOnce,
@@ -192,22 +192,30 @@ def _either(choices: Iterable[str]) -> str:
 
 def placed(model: type[Model], document: Document) -> Document:
     """The document with every path in it taken from the directory of the file that has it."""
-    return replace(document, table=_placed(model, document.table, (), document))
+
+    def place(path: str, key: Key) -> str:
+        home = os.path.expanduser(path)  # noqa: PTH111  # which raises nothing
+        return str(document.origin(key).parent / home)
+
+    return replace(document, table=_moved(model, document.table, (), place))
 
 
-def _placed(shape: Any, value: Any, key: Key, document: Document) -> Any:
+def moved(model: type[Model], table: Table, move: Callable[[str], str]) -> Table:
+    """The table of a model with every path in it as ``move`` makes it."""
+    found: Table = _moved(model, table, (), lambda path, _: move(path))
+    return found
+
+
+def _moved(shape: Any, value: Any, key: Key, move: Callable[[str, Key], str]) -> Any:
     if isinstance(value, dict):
         kind = shape.by_name.get(value.get("type")) if isinstance(shape, Kinds) else shape
         return {
-            name: _placed(_inside(kind, name), one, (*key, name), document)
+            name: _moved(_inside(kind, name), one, (*key, name), move)
             for name, one in value.items()
         }
     if isinstance(value, list):
         return [
-            _placed(_inside(shape, index), one, (*key, index), document)
+            _moved(_inside(shape, index), one, (*key, index), move)
             for index, one in enumerate(value)
         ]
-    if shape is Path and isinstance(value, str):
-        home = os.path.expanduser(value)  # noqa: PTH111  # which raises nothing
-        return str(document.origin(key).parent / home)
-    return value
+    return move(value, key) if shape is Path and isinstance(value, str) else value

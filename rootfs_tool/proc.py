@@ -6,10 +6,12 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -142,9 +144,9 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs while the block does, and not a moment longer.
 
-    The kernel ends it too when this process dies, however that happens (PR_SET_PDEATHSIG,
-    prctl(2)). ``foreground`` leaves it in our process group, where Ctrl-C reaches it. ``env`` is
-    added to the built environment.
+    What it has started ends with it. The kernel ends it too when this process dies, however that
+    happens (PR_SET_PDEATHSIG, prctl(2)). ``foreground`` leaves it in our process group, where
+    Ctrl-C reaches all of them. ``env`` is added to the built environment.
     """
     args = [os.fspath(a) for a in argv]
     which(args[0])
@@ -161,7 +163,7 @@ def running(
     try:
         yield child
     finally:
-        _end(child)
+        _end(child, group=not foreground)
 
 
 def _bound() -> tuple[str, ...]:
@@ -169,13 +171,20 @@ def _bound() -> tuple[str, ...]:
     return (which("setpriv"), "--pdeathsig", "KILL", "--")
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
+def _end(child: subprocess.Popen[bytes], *, group: bool) -> None:
+    """End a program, and the process ``group`` that it leads: make's shells leave compilers."""
+    if child.poll() is not None:
+        return  # its number may be somebody else's by now
+    tell = partial(os.killpg, child.pid) if group else child.send_signal
+    tell(signal.SIGTERM)
     try:
         child.wait(5)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+    if group:
+        with suppress(ProcessLookupError):  # nobody is left
+            tell(signal.SIGKILL)
 
 
 def start_on_terminal(argv: Sequence[str], *, terminal: int) -> subprocess.Popen[bytes]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -16,9 +18,9 @@ from rootfs_tool.document import Key, Table
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.images import AnyImage, SdCard
 from rootfs_tool.images.base import Root
-from rootfs_tool.loading import did_you_mean, load, placed
+from rootfs_tool.loading import did_you_mean, load, moved, placed
 from rootfs_tool.model import Model, model_validator
-from rootfs_tool.service import Service, Services
+from rootfs_tool.service import Service, Services, together
 from rootfs_tool.sources import AnySource
 from rootfs_tool.sources.deb import PackageName
 from rootfs_tool.ssh import Ssh
@@ -36,8 +38,8 @@ class Recipe(Model):
     """What is built: a board, and what you add to it.
 
     In a recipe.toml ``board`` is a name, the keys of OVER_BOARD stand beside it, and paths are
-    relative to the file. Here, and in the recipe.json of a build, the board is whole and the paths
-    are as the loader made them.
+    relative to the file, as in the recipe.json of a build, whose board is whole. Here they are
+    relative to where this program runs.
     """
 
     board: Board
@@ -82,6 +84,8 @@ class Recipe(Model):
             return self
         if any(one.name == self.ssh.service.name for one in self.service):
             raise ValueError(f"[ssh] is the service {self.ssh.service.name} already")
+        if clash := next((why for _, why in together(self.all_services)), None):
+            raise ValueError(f"[ssh] is a service too: {clash}")
         on_card = any(isinstance(image, SdCard) for image in self.all_images)
         if self.ssh.host_keys is not None and (on_card or self.board.root is not Root.RAM):
             raise ValueError(
@@ -148,11 +152,25 @@ def find(what: str) -> tuple[Recipe, Path]:
     if what not in boards.known() and (path.suffix == ".toml" or "/" in what or path.exists()):
         if path.is_dir():
             raise ConfigError(
-                f"{what}: is a directory without a recipe.json", hint="build it first"
+                f"{what}: is a directory without a recipe.json", hint=_instead_of(path)
             )
+        if not path.exists():
+            raise ConfigError(f"{what}: no such file or directory", hint=_meant(path))
         return _written(path), path
     board, file = Board.find(what)
     return Recipe(board=board), file
+
+
+def _meant(file: Path) -> str:
+    guess = did_you_mean(file.name, (one.name for one in file.parent.glob("*.toml")))
+    return guess.removeprefix("; ") or "rootfs-tool boards lists what has a name; else name a file"
+
+
+def _instead_of(directory: Path) -> str:
+    files = sorted(directory.glob("*.toml"))
+    if len(files) == 1:
+        return f"did you mean {files[0]}?"
+    return f"rootfs-tool build -o {shlex.quote(str(directory))} BOARD makes a build there"
 
 
 def _written(path: Path) -> Recipe:
@@ -171,6 +189,8 @@ def _written(path: Path) -> Recipe:
             own = own.beside(said.only(*OVER_BOARD).over(boards.read(file)).below("board"))
     elif name is not None:
         own = own.wrong(("board",), 'must be the name of a board, in quotes: "qemu-aarch64"')
+    else:
+        own = own.wrong(("board",), 'is missing; such as board = "qemu-aarch64"')
     own = placed(Recipe, own)
     for key, reason in (*_not_there(own.table), *_unknown(own.table)):
         own = own.wrong(key, reason)
@@ -223,11 +243,34 @@ def _text(table: object, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def dumps(recipe: Recipe, directory: Path) -> str:
+    """The recipe.json of a build in ``directory``: paths that are not absolute begin there.
+
+    So a build is used from everywhere, and is the same wherever it and its recipe lie together.
+    """
+    out = directory.resolve()
+
+    def from_there(path: str) -> str:
+        return path if Path(path).is_absolute() else os.path.relpath(path, out)
+
+    table = moved(Recipe, json.loads(recipe.model_dump_json()), from_there)
+    return json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+
+
 def _built(path: Path) -> Recipe:
+    out = path.parent.resolve()
     try:
         table = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is damaged: {error}", hint="build again") from None
     if not isinstance(table, dict):
         raise ConfigError(f"{path} is damaged: it holds no table", hint="build again")
+    table = moved(
+        Recipe, table, lambda one: one if Path(one).is_absolute() else _from_here(out, one)
+    )
     return load(Recipe, document.of(path, table))
+
+
+def _from_here(out: Path, path: str) -> str:
+    """A path that begins in ``out`` as it is from where we are."""
+    return os.path.relpath(out / path)

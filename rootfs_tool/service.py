@@ -34,6 +34,7 @@ BoardPath = Annotated[
 ]
 
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")  # the names of XBD, 8.1, that a shell can export
+_OF_ROOT = ("/run", "/var/run")  # who alone may make a file there
 # Words that mean something to a shell alone, so that the program would get them as arguments.
 _OF_A_SHELL = {*("&", "&&", "|", "||", ";", "<", ">", ">>", "2>", "2>>", "&>", "2>&1", ">&2")}
 
@@ -57,7 +58,10 @@ class Service(Model):
     """Who it runs as: root unless said otherwise, nobody, or a [[user]]."""
 
     pidfile: BoardPath | None = None
-    """The daemon goes to the background itself and writes its process ID here."""
+    """The daemon goes to the background itself and writes its process ID here.
+
+    A directory that is not there is made, and is the user's: /run/web/web.pid.
+    """
 
     background: bool = False
     """It stays in the foreground, so start-stop-daemon puts it into the background.
@@ -135,7 +139,7 @@ def script(order: int, service: Service) -> str:
 
 
 def together(rows: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """No name and no order twice, one way into the background, and who starts it again."""
+    """No name, order or pidfile twice, one way into the background, and who starts it again."""
     names: dict[object, str] = {}
     orders: dict[object, str] = {}
     given = {said(row, "order") for row in rows}
@@ -154,8 +158,21 @@ def together(rows: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...], str]]
             orders[order] = here
         for key, why in _alone(row):
             yield (index, *key), why
-    if len(rows) > LAST + 1 - FIRST and None in given:
-        yield (len(rows) - 1,), f"only {LAST + 1 - FIRST} services can be without an order"
+    yield from _pidfiles(rows)
+    room = sum(order not in given for order in range(FIRST, LAST + 1))
+    if sum(said(row, "order") is None for row in rows) > room:
+        yield (len(rows) - 1,), f"only {room} services can be without an order"
+
+
+def _pidfiles(rows: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """No pidfile of two: the second would be taken for running already, and never start."""
+    owners: dict[str, tuple[int, object]] = {}
+    for index, row in enumerate(rows):
+        name = said(row, "name")
+        path = str(said(row, "pidfile") or f"/run/{name}.pid").replace("/var/run/", "/run/")
+        first, owner = owners.setdefault(path, (index, name))
+        if owner != name:
+            yield (index, "pidfile"), f'service[{first}] "{owner}" has {path} already'
 
 
 def _alone(row: Any) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -165,6 +182,9 @@ def _alone(row: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     pidfile, background = said(row, "pidfile"), said(row, "background") is True
     if pidfile is not None and background:
         yield ("background",), "a daemon with a pidfile goes to the background itself: say one"
+    elif str(pidfile).rpartition("/")[0] in _OF_ROOT and said(row, "user") not in (None, "root"):
+        mend = f"/run/{said(row, 'name')}/… is, as that directory is made for it"
+        yield ("pidfile",), f"{pidfile} is not for {said(row, 'user')} to write; {mend}"
     elif pidfile is None and not background:
         neither = "must say pidfile, the file that a daemon writes, or background = true,"
         yield (), f"{neither} for a program that stays in the foreground"

@@ -85,9 +85,12 @@ class Ssh(Model):
         return (*found, replace(server, licence=copyright.licence))
 
     def install(self, artefacts: Sequence[Artefact], tree: Tree) -> None:
-        """Put the server into ``tree``, and root's keys. Raises FetchError or ConfigError."""
+        """Put the server into ``tree``. Raises FetchError or ConfigError."""
         programs = (NAME, *(("sftp-server",) if self.sftp else ()))
         linked.install(programs, artefacts, tree, purpose="which [ssh] needs")
         tree.add(HOST_KEYS, Directory(mode=0o700), origin="[ssh]")
+
+    def authorize(self, tree: Tree) -> None:
+        """Let those log in as root who may, beside whom an overlay lets in. Raises ConfigError."""
         keys = (*self.authorized_keys, *account.keys_from(self.authorized_key_files))
         account.authorize(tree, keys, home="/root")

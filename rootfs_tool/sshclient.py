@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -23,6 +24,8 @@ PATIENCE = 30.0  # seconds that a board which has just been started may take to 
 ANSWER = 3.0  # seconds for one attempt
 PAUSE = 0.1  # seconds between two
 REFUSED = "connection refused"
+_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:%_-]*")
+_ADDRESS = "--address 192.0.2.7, as `ifconfig` on the board's console tells"
 FAILED = 255  # what ssh exits with when it is not the command that failed, ssh(1)
 
 
@@ -62,6 +65,8 @@ def find(recipe: Recipe, address: str | None = None) -> Server:
         )
     name, port = board.network.hostname, recipe.ssh.port
     if address is not None:
+        if _HOST.fullmatch(address) is None:
+            raise ConfigError(f"{address!r} is neither an address nor a name", hint=_ADDRESS)
         return Server(name=name, host=address, port=port, machine=False)
     for target in recipe.all_targets:
         if (there := target.reach(board.network, port)) is not None:
@@ -131,7 +136,8 @@ def run(
 def wait(server: Server, what: str, *, patience: float = PATIENCE) -> None:
     """Return once an SSH server greets; seconds of ``patience``. Raises ConsoleError if none does.
 
-    QEMU takes a connection before the board does, and ends it again.
+    Raises ConfigError about a name that nobody has. QEMU takes a connection before the board does,
+    and ends it again.
     """
     where = f"{server.host} port {server.port}"
     end = time.monotonic() + patience
@@ -141,7 +147,7 @@ def wait(server: Server, what: str, *, patience: float = PATIENCE) -> None:
     if server.machine and reason == REFUSED:
         raise ConsoleClosed(
             f"nothing listens at {where}",
-            hint=f"start it in another terminal: rootfs-tool run {what}",
+            hint=f"start it in another terminal: rootfs-tool run {quote(what)}",
         )
     with events.step(f"wait for SSH at {where}"):
         while reason := _greeting(server):
@@ -161,6 +167,9 @@ def _greeting(server: Server) -> str:
             said = connection.recv(255)
     except ConnectionRefusedError:
         return REFUSED
+    except (socket.gaierror, UnicodeError) as error:  # of a name with an empty label
+        reason = getattr(error, "strerror", None) or "is no name"
+        raise ConfigError(f"{server.host}: {reason}", hint=_ADDRESS) from None
     except OSError as error:
         return error.strerror or "silence"
     if not said:

@@ -98,10 +98,8 @@ def _of_service(
         )
     else:
         home = {account.name: account for account in accounts}.get(service.user or "")
-        if service.user not in (None, "root") and not _may_run(node, home):
-            yield Lack(
-                f"{command} is not for {service.user} to execute: its mode is {node.mode:#o}"
-            )
+        if service.user not in (None, "root"):
+            yield from _closed(tree, path, command, service.user, home)
         own = tuple(service.environment.get("LD_LIBRARY_PATH", "").split(":"))
         for lack in _of_program(tree, path, node, arch, own, as_service=True):
             yield Lack(f"{command} {lack.reason}", lack.missing)
@@ -109,12 +107,25 @@ def _of_service(
         yield Lack(f"its directory {service.directory} is not in the rootfs")
 
 
-def _may_run(node: File, account: Account | None) -> bool:
+def _closed(
+    tree: Tree, path: PurePosixPath, command: str, user: str | None, account: Account | None
+) -> Iterator[Lack]:
+    """What a program, or a directory above it, does not let a user do."""
+    for at in (*reversed(path.parents), path):
+        node = tree.get(at)
+        if isinstance(node, File | Directory) and not _may_execute(node, account):
+            where = "its mode" if at == path else f"the mode of {at}"
+            yield Lack(f"{command} is not for {user} to execute: {where} is {node.mode:#o}")
+            return
+
+
+def _may_execute(node: File | Directory, account: Account | None) -> bool:
     if account and node.uid == account.uid:
         return bool(node.mode & 0o100)
     if account and node.gid == account.gid:
         return bool(node.mode & 0o010)
-    return bool(node.mode & 0o001)
+    by_group = node.gid != 0 and bool(node.mode & 0o010)  # one that the user may be in
+    return by_group or bool(node.mode & 0o001)
 
 
 def follow(tree: Tree, path: str | PurePosixPath) -> tuple[PurePosixPath, Node | None]:

@@ -101,6 +101,8 @@ def make_rootfs(recipe: Recipe, fetched: Fetched) -> Tree:
     for overlay in recipe.overlay:
         _lay_over(tree, overlay)
     account.settle(tree, recipe.user)
+    if recipe.ssh is not None:
+        recipe.ssh.authorize(tree)
     people = account.accounts(recipe.user)
     treecheck.check(tree, recipe.all_services, recipe.board.arch, people)
     return tree

@@ -162,6 +162,24 @@ def test_homes_belong_to_their_users(tmp_path: Path) -> None:
     assert tree.get("/etc/passwd") == File(content=b"")
 
 
+def test_keys_of_an_overlay_stay_and_what_lies_beside_them_is_secret(tmp_path: Path) -> None:
+    file = tmp_path / "authorized_keys"
+    file.write_text(ECDSA)  # without a line break
+    tree = Tree()
+    for home in ("/root", "/home/a"):
+        tree.add(f"{home}/.ssh/authorized_keys", File(content=file), origin="an overlay")
+        tree.add(f"{home}/.ssh/id_ed25519", File(content=b"secret"), origin="an overlay")
+    account.settle(tree, [User(name="a", authorized_keys=(ED25519, ECDSA))])
+    account.authorize(tree, (ED25519,), home="/root")
+    for home, of in (("/root", 0), ("/home/a", 1000)):
+        keys = f"{ECDSA}\n{ED25519}\n".encode()
+        assert {path.name: node for path, node in tree.walk(f"{home}/.ssh")} == {
+            ".ssh": Directory(mode=0o700, uid=of, gid=of),
+            "authorized_keys": File(content=keys, mode=0o600, uid=of, gid=of),
+            "id_ed25519": File(content=b"secret", mode=0o600, uid=of, gid=of),
+        }
+
+
 def test_keys_of_root() -> None:
     tree = Tree()
     account.authorize(tree, (), home="/root")

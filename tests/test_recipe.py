@@ -85,8 +85,27 @@ def test_a_build_holds_its_recipe(here: Path) -> None:
     (here / "hello.txt").touch()
     found, _ = recipe.find(str(here / "recipe.toml"))
     (here / "out").mkdir()
-    (here / "out" / "recipe.json").write_text(found.model_dump_json(indent=2))
+    (here / "out" / "recipe.json").write_text(recipe.dumps(found, here / "out"))
     assert recipe.find(str(here / "out")) == (found, here / "out" / "recipe.json")
+
+
+def test_a_build_is_used_from_everywhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with names that are not absolute, as a person types them, and through a link."""
+    (here / "recipe.toml").write_text(RIGHT)
+    (here / "hello.txt").touch()
+    (here / "a build" / "below").mkdir(parents=True)
+    (here / "link").symlink_to("a build/below")
+    monkeypatch.chdir(here)
+    found, _ = recipe.find("recipe.toml")
+    text = recipe.dumps(found, Path("link"))
+    assert str(here) not in text
+    Path("link", "recipe.json").write_text(text)
+    assert recipe.find("link") == (found, Path("link/recipe.json"))
+    monkeypatch.chdir(here / "a build")
+    again, _ = recipe.find(str(here / "link"))
+    assert again.overlay == (Path("../overlay"),)
+    assert again.check == found.check, "an absolute name stays"
+    assert again.source == (LocalFile(path=Path("../hello.txt"), to="/etc/hello"),)
 
 
 def test_a_boards_own_file(here: Path) -> None:
@@ -142,7 +161,7 @@ def test_a_mistake_of_the_board_is_named_in_its_file(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "board: is missing"),
+        ("", 'board: is missing; such as board = "qemu-aarch64"'),
         ("board = 5", 'board: must be the name of a board, in quotes: "qemu-aarch64"'),
         (
             "[board]\nname = 'x'",
@@ -175,6 +194,25 @@ def test_what_is_no_recipe(here: Path, what: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe.find(what)
     assert str(caught.value) == said
+
+
+def test_what_is_no_recipe_is_told_what_may_have_been_meant(here: Path) -> None:
+    lab = here / "cwd" / "lab"
+    lab.mkdir()
+    for what, hint in (
+        ("lab", "rootfs-tool build -o lab BOARD makes a build there"),
+        ("lab.toml", "rootfs-tool boards lists what has a name; else name a file"),
+    ):
+        assert hint_of(what) == hint
+    (lab / "recipe.toml").touch()
+    assert hint_of("lab") == "did you mean lab/recipe.toml?"
+    assert hint_of("lab/recpie.toml") == 'did you mean "recipe.toml"?'
+
+
+def hint_of(what: str) -> str | None:
+    with pytest.raises(ConfigError) as caught:
+        recipe.find(what)
+    return caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"board": 5}', "\xff"])

@@ -92,6 +92,63 @@ def test_more_services_than_orders(tmp_path: Path) -> None:
     ]
 
 
+def test_an_order_that_is_given_is_not_free_for_another(tmp_path: Path) -> None:
+    text = '[[service]]\nname = "{0}"\ncommand = "/bin/{0}"\nbackground = true\n'
+    early = [f"{text.format(f'e{order}')}order = {order}\n" for order in range(10, 15)]
+    fifty = "".join(text.format(f"s{number}") for number in range(50))
+    (tmp_path / "recipe.toml").write_text(f'board = "qemu-aarch64"\n{fifty}{"".join(early)}')
+    assert len(recipe.find(str(tmp_path / "recipe.toml"))[0].service) == 55
+    assert mistakes(tmp_path, f"{fifty}{text.format('e')}order = 60\n") == [
+        "service[50]: only 49 services can be without an order"
+    ]
+
+
+def test_a_pidfile_of_two(tmp_path: Path) -> None:
+    """The second would find the first running and never start."""
+    text = """
+        [[service]]
+        name = "a"
+        command = "/usr/bin/a"
+        pidfile = "/run/d.pid"
+        [[service]]
+        name = "b"
+        command = "/usr/bin/a -2"
+        pidfile = "/var/run/d.pid"
+        [[service]]
+        name = "d"
+        command = "/usr/bin/d"
+        background = true
+        [[service]]
+        name = "e"
+        command = "/usr/bin/d"
+        background = true
+    """
+    assert mistakes(tmp_path, text) == [
+        'service[1].pidfile: service[0] "a" has /run/d.pid already',
+        'service[2].pidfile: service[0] "a" has /run/d.pid already',
+    ]
+
+
+def test_a_pidfile_that_its_user_may_not_write(tmp_path: Path) -> None:
+    text = """
+        [[user]]
+        name = "web"
+        [[service]]
+        name = "a"
+        command = "/usr/bin/a"
+        pidfile = "/run/{}.pid"
+        user = "web"
+    """
+    assert mistakes(tmp_path, text.format("a")) == [
+        (
+            "service[0].pidfile: /run/a.pid is not for web to write; /run/a/… is, as that "
+            "directory is made for it"
+        ),
+    ]
+    (tmp_path / "recipe.toml").write_text(f'board = "qemu-aarch64"\n{text.format("a/a")}')
+    assert recipe.find(str(tmp_path / "recipe.toml"))[0].service[0].pidfile == "/run/a/a.pid"
+
+
 @pytest.mark.parametrize("syslog", ["true", "false"])
 def test_a_system_log_for_its_own_sake(tmp_path: Path, syslog: str) -> None:
     (tmp_path / "recipe.toml").write_text(f'board = "qemu-aarch64"\nsyslog = {syslog}\n')

@@ -60,7 +60,7 @@ VARIANTS = [
         of(f"{kind}-more", "/usr/bin/'my prog' 'a b' \"it's\" ''", **how, **MORE)
         for kind, how in {
             "plain": dict[str, Any](),
-            "daemon": {"pidfile": "/run/d.pid"},
+            "daemon": {"pidfile": "/run/d/d.pid"},
             "again": {"respawn": True},
         }.items()
     ),

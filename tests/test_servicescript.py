@@ -125,6 +125,24 @@ def test_a_daemon_that_does_not_come_up(
 
 
 @pytest.mark.root
+def test_a_directory_for_the_pidfile_of_somebody_else_than_root(
+    busybox: Path, tmp_path: Path
+) -> None:
+    body = f'[ "$1" ] || {{ "$0" d & exit; }}\necho $$ >/run/d/d.pid; {STAYS}'
+    program(tmp_path, body)
+    lines = said(
+        busybox,
+        tmp_path,
+        of("it", "/run/program", pidfile="/run/d/d.pid", user="nobody"),
+        """
+        cp program /run # where nobody gets to
+        ./S start; stat -c '%U %a' /run/d; ./S status; cat /run/d/d.pid; ./S stop
+        """,
+    )
+    assert lines == ["nobody 755", f"it: running, pid {lines[-1]}, restarts 0", lines[-1]]
+
+
+@pytest.mark.root
 def test_a_pidfile_that_names_another_program(busybox: Path, tmp_path: Path) -> None:
     """After a reboot, or when the numbers have gone round: that program must live."""
     path = program(tmp_path, f'[ "$1" ] || {{ "$0" d & exit; }}\necho $$ >/run/d.pid; {STAYS}')
@@ -180,7 +198,7 @@ def test_respawn_waits_ever_longer_and_ends_when_told(busybox: Path, tmp_path: P
     )
     assert lines[:5] == [
         "1",
-        "it: dead, but its pidfile /run/it.pid is there",
+        "it: has ended and waits to be started again, restarts 2",
         "2",
         "it: stopped",
         "0",
@@ -260,3 +278,20 @@ def test_a_log_does_not_fill_the_memory(busybox: Path, tmp_path: Path) -> None:
         """,
     )
     assert [line.split()[0] for line in lines] == ["0", "288894", "288894"]
+
+
+@pytest.mark.root
+def test_the_log_of_one_that_ends_again_and_again_does_not_fill_the_memory(
+    busybox: Path, tmp_path: Path
+) -> None:
+    lines = said(
+        busybox,
+        tmp_path,
+        of("it", str(program(tmp_path, "seq 50000")), respawn=True),
+        """
+        ./S start >/dev/null 2>&1
+        until [ -e /var/log/it.log.0 ] && grep -q '^49999$' /var/log/it.log; do sleep 0.05; done
+        tail -n 2 /var/log/it.log.0
+        """,
+    )
+    assert lines == ["50000", "respawn: it ended with status 0, started again in 1 s"]

@@ -87,6 +87,10 @@ def test_it_is_a_service_among_the_others(tmp_path: Path, keys: Keys) -> None:
     assert "-s" not in Ssh(password_login=True).service.argv
     with pytest.raises(ConfigError, match="is the service dropbear already"):
         written(tmp_path, text + own.format("dropbear"))
+    with pytest.raises(
+        ConfigError, match=r'\[ssh\] is a service too: service\[0\] "a" has order 49'
+    ):
+        written(tmp_path, text + own.format("a") + "order = 49\n")
 
 
 class TestWhereItIs:
@@ -129,6 +133,22 @@ class TestWhereItIs:
         assert ran.status == 7
         assert "nothing listens at 127.0.0.1 port" in ran.stderr
         assert f"rootfs-tool run {path}" in ran.stderr
+
+    @pytest.mark.parametrize("address", ["", "a b", "-oProxyCommand=x", "a\n  ProxyCommand x"])
+    def test_an_address_that_is_none(self, tmp_path: Path, keys: Keys, address: str) -> None:
+        public = keys.mine.with_suffix(".pub").read_text().strip()
+        found = written(tmp_path, f'board = "raspberrypi4"\n{self.SSH.format(public)}')
+        with pytest.raises(ConfigError, match="is neither an address nor a name") as caught:
+            sshclient.find(found, address)
+        assert "--address 192.0.2.7" in str(caught.value.hint)
+
+    @pytest.mark.parametrize("name", ["board..lan", "::::"])
+    def test_a_name_that_nobody_has_is_not_waited_for(self, name: str) -> None:
+        """Names that need no name server to be told so."""
+        server = Server(name="x", host=name, port=22, machine=False)
+        with pytest.raises(ConfigError, match=f"^{name}: ") as caught:
+            sshclient.wait(server, "x")
+        assert "--address 192.0.2.7" in str(caught.value.hint)
 
     @pytest.mark.parametrize("says", [b"", b"220 smtp\r\n"])
     def test_where_something_else_listens(self, says: bytes) -> None:
@@ -187,7 +207,11 @@ def host_key(out: Path, key: Path) -> bytes:
 @pytest.fixture(scope="module")
 def ram(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Path:
     where = tmp_path_factory.mktemp("ram")
-    return built(where, f'authorized-key-files = ["{keys.mine}.pub"]\n')
+    home = where / "overlay" / "root" / ".ssh"
+    home.mkdir(parents=True)
+    (home / "authorized_keys").write_text("# of the overlay\n")
+    mine = f'authorized-key-files = ["{keys.mine}.pub"]\n'
+    return built(where, mine, 'overlay = ["overlay"]\n')
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +228,11 @@ def test_every_package_of_it_comes_with_its_licence(ram: Path) -> None:
     assert [one.name for one in packages if not one.licence] == []
     assert "OpenBSD" in (ram / "licences" / SFTP_PACKAGE).read_text()
     assert rootfs_tool("lock", "--check", ram.parent / "recipe.toml").status == 0
+
+
+def test_what_an_overlay_says_of_roots_keys_stays(ram: Path, keys: Keys) -> None:
+    ran = rootfs_tool("image", "cat", ram, "root/.ssh/authorized_keys")
+    assert ran.stdout == f"# of the overlay\n{keys.mine.with_suffix('.pub').read_text()}"
 
 
 @pytest.mark.qemu
@@ -301,11 +330,14 @@ def test_host_keys_of_ones_own_reach_a_machine(ram: Path, tmp_path: Path, keys: 
                 timeout=60,
                 check=True,
             )
-    assert said.stdout.split()[1:3] == keys.other.with_suffix(".pub").read_text().split()[:2]
+    (line,) = (line for line in said.stdout.splitlines() if "ssh-ed25519" in line)
+    assert line.split()[1:3] == keys.other.with_suffix(".pub").read_text().split()[:2]
     assert not initramfs.exists()
 
 
 def test_a_directory_without_host_keys(tmp_path: Path, keys: Keys) -> None:
+    tmp_path = tmp_path / "my keys"
+    tmp_path.mkdir()
     with pytest.raises(ConfigError, match="holds no host key") as caught:
         hostkeys.keys(tmp_path)
     assert caught.value.hint is not None

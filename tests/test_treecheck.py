@@ -208,6 +208,29 @@ def test_a_program_that_its_user_may_not_run(built: Path) -> None:
                 treecheck.check(tree, [service], Arch.aarch64, [web])
 
 
+@pytest.mark.parametrize(
+    ("home", "passes"),
+    [
+        (Directory(mode=0o700), False),
+        (Directory(mode=0o700, uid=7), True),
+        (Directory(mode=0o750, gid=20), True),  # its group may be one of the user's
+        (Directory(mode=0o755), True),
+    ],
+)
+def test_a_program_where_its_user_may_not_go(built: Path, home: Directory, passes: bool) -> None:
+    web = Account(name="web", uid=7, gid=8, home="/x", shell="/x", password=None)  # noqa: S604
+    tree = tree_with({})
+    tree.add("/opt/app", home, origin="test")
+    tree.add("/opt/app/bin/it", File(content=built / "static", mode=0o755), origin="test")
+    treecheck.check(tree, [of("/opt/app/bin/it")], Arch.aarch64, [web])
+    service = of("/opt/app/bin/it", user="web")
+    if passes:
+        treecheck.check(tree, [service], Arch.aarch64, [web])
+    else:
+        with pytest.raises(ConfigError, match="for web to execute: the mode of /opt/app is 0o700"):
+            treecheck.check(tree, [service], Arch.aarch64, [web])
+
+
 def test_what_comes_from_packages_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,12 +13,16 @@ LINES = 10
 
 
 def of_service(shell: Shell, name: str) -> str:
-    """What a service wrote last to its own log and to the system's, under the name of each."""
+    """What a service wrote last to its log, and to the system's by its or its program's name."""
     own = f"/var/log/{name}.log"
+    # A program logs under its own name: the S-script says which that is.
+    runs = f"s/^# Runs the service {name}: .*\\///p"
     return shell.run(
         f'said() {{ [ -z "$2" ] || printf \'%s:\\n%s\\n\' "$1" "$2"; }}\n'
         f'said {quote(own)} "$(tail -n {LINES} {quote(own)} 2>/dev/null)"\n'
-        f'said {SYSTEM} "$(grep -F -e {quote(name)} {SYSTEM} 2>/dev/null | tail -n {LINES})"'
+        f"program=$(sed -n {quote(runs)} /etc/init.d/S[0-9][0-9]{name} 2>/dev/null)\n"
+        f'said {SYSTEM} "$(grep -F -e {quote(name)} ${{program:+-e " $program["}} '
+        f'{SYSTEM} 2>/dev/null | tail -n {LINES})"'
     ).text.rstrip()
 
 

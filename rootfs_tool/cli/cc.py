@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -78,11 +79,13 @@ def _check(files: tuple[Path, ...], flags: tuple[str, ...], to: Path) -> None:
         if reason := compiled.misplaced(flag):
             raise ConfigError(reason, hint="-o and --libc stand ahead of --")
     if to.is_dir():
-        raise ConfigError(f"{to} is a directory", hint=f"-o {to / files[0].stem}")
+        raise ConfigError(f"{to} is a directory", hint=f"-o {quote(str(to / files[0].stem))}")
     if to.exists() and any(file.exists() and file.samefile(to) for file in files):
-        raise ConfigError(f"{to} is one of the C files", hint=f"-o {files[0].stem}")
+        raise ConfigError(f"{to} is one of the C files", hint=f"-o {quote(files[0].stem)}")
     if not to.parent.is_dir():
-        raise ConfigError(f"there is no directory {to.parent}", hint=f"mkdir -p {to.parent}")
+        raise ConfigError(
+            f"there is no directory {to.parent}", hint=f"mkdir -p {quote(str(to.parent))}"
+        )
 
 
 def _write(program: Path, to: Path) -> None:

@@ -35,7 +35,7 @@ def command(what: str, update: bool, check: bool) -> None:
     for line in columns(list(_rows(done.changes))) if done.changes else ():
         click.echo(line)
     for one in done.left:
-        click.echo(f"{one.name}: {one.old} has left Debian's archive, --update pins another")
+        click.echo(f"{one.name}: {one.old} is not in this host's archive, --update pins another")
     if check and not done.current:
         click.echo(f"{path} is not current")
         sys.exit(1)

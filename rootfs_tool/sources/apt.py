@@ -201,7 +201,7 @@ class Archive:
         replaces = None if pinned is None or pin == pinned else pinned.version
         if replaces is not None:
             events.note(
-                f"{pin.name} {replaces} has left Debian's archive: taking {pin.version}; "
+                f"{pin.name} {replaces} is not in this host's archive: taking {pin.version}; "
                 "--update-lock pins it"
             )
         elif pinned is None:
@@ -241,7 +241,7 @@ class Archive:
                     return pinned, listed
             if self.locked:
                 raise FetchError(
-                    f"{pinned.package} {pinned.version} has left Debian's archive",
+                    f"{pinned.package} {pinned.version} is not in this host's archive of Debian",
                     hint="without --locked the newest is taken; --update-lock pins it",
                 )
         listed = self._newest(state, name, follow)
@@ -292,8 +292,8 @@ def _stored(pin: Pin, scripts: bool) -> Stored | None:
     return store.find("unpacked", pin.sha256)
 
 
-def check_host() -> None:
-    """Raises FetchError, with what to do, if this host does not say where Debian's archive is."""
+def check_host() -> bool:
+    """Whether this host's sources have security updates. FetchError if they have no Debian."""
     from rootfs_tool.sources import mirrors
 
-    mirrors.sources("stable", "main")
+    return "stable-security" in mirrors.sources("stable", "main")

@@ -41,6 +41,8 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 """
 
+LISTS = 96 << 20  # bytes that apt wants for the lists of a suite and what it makes of them
+
 _WANTED = ("Package", "Version", "Size", "SHA256", "Depends")
 
 
@@ -145,7 +147,8 @@ class AptState:
             return self.run(program, *arguments, cwd=cwd)
         except CommandError as error:
             lines = [line for line in error.output.splitlines() if line.startswith(("E: ", "W: "))]
-            full = os.strerror(errno.ENOSPC) in error.output
+            free = shutil.disk_usage(paths.cache()).free  # full lists may just look damaged to apt
+            full = os.strerror(errno.ENOSPC) in error.output or free < LISTS
             raise FetchError(
                 "\n".join([f"{program} {arguments[0]} failed", *lines[:4]]),
                 hint=f"{paths.cache()} needs more room: rootfs-tool clean --cache"

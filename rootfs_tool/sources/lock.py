@@ -80,7 +80,8 @@ def load(path: Path, *, suite: str, arch: Arch) -> Lock:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError(
-            f"{path}: is not a lock file: {reason}", hint="--update-lock writes it anew"
+            f"{path}: is not a lock file: {reason}",
+            hint="--update-lock writes it anew, as does `rootfs-tool lock --update`",
         ) from None
 
 
@@ -92,6 +93,11 @@ def _epoch(value: object) -> int | None:
 
 def pin_of(table: dict[str, Any]) -> Pin:
     """A pin as a file has it. Raises ValueError, KeyError or TypeError if it is none."""
+    name, names = table.get("name", "without a name"), [one.name for one in fields(Pin)]
+    if lacking := [one for one in names if one not in table]:
+        raise ValueError(f"the package {name} has no {lacking[0]}")
+    if unknown := [one for one in table if one not in names]:
+        raise ValueError(f"the package {name} has an unknown {unknown[0]}")
     pin = Pin(**table)
     for one in fields(pin):
         if type(getattr(pin, one.name)).__name__ != one.type:

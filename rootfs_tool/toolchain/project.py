@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -22,6 +23,8 @@ MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # what make looks for
 PATIENCE = 1800  # seconds for make
 OLDEST = 86_400  # a time before every other, in seconds; what is 0 make takes for missing
 LEFT_OUT = (".git", ".hg", ".svn")
+
+_MISSING = re.compile(r"No such file or directory|No rule to make target")
 
 
 def make(
@@ -156,7 +159,12 @@ class _Project:
 
     def _failed(self, argv: list[str], text: str) -> CommandError:
         what = f"make in {self._directory} failed"
-        return said.failed(what, argv, text.strip(), last=True, hint=None)
+        outside = "../" in text and _MISSING.search(text)
+        hint = (
+            "make runs in a copy of that directory alone, where ../ has nothing: name the one "
+            "above, with a Makefile that goes below"
+        )
+        return said.failed(what, argv, text.strip(), last=True, hint=hint if outside else None)
 
     def _plain(self, log: Path) -> str:
         ours = (self._copy, self._tools)

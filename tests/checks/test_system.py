@@ -15,6 +15,7 @@ from rootfs_tool.checks.log import Log
 from rootfs_tool.checks.port import Port
 from rootfs_tool.checks.reboot import Reboot
 from rootfs_tool.checks.service import Service, of_services
+from tests.test_servicefiles import of, rendered, text
 
 pytestmark = [
     pytest.mark.root,
@@ -67,6 +68,20 @@ def test_a_service_that_ended_comes_with_its_last_words(services: Bench) -> None
         "Nov 21 12:00:00 board daemon.err ended[9]: giving up",
     ]
     assert error.hint == "on the board: /etc/init.d/S60ended start"
+
+
+def test_what_its_program_logs_under_its_own_name_comes_too(services: Bench) -> None:
+    written = rendered([of("ended", "/usr/sbin/crond -f", order=60)])["/etc/init.d/S60ended"]
+    services.shell.run(
+        f"printf %s {quote(text(written))} >/etc/init.d/S60ended\n"
+        "for who in crond[3] crondy[4]; do echo board cron.err $who: no such directory; done "
+        ">>/var/log/messages"
+    )
+    assert str(refused(Service(service="ended"), services)).splitlines()[-3:] == [
+        "/var/log/messages:",
+        "Nov 21 12:00:00 board daemon.err ended[9]: giving up",
+        "board cron.err crond[3]: no such directory",
+    ]
 
 
 def test_a_service_that_was_started_again(services: Bench) -> None:

@@ -96,7 +96,7 @@ def test_a_pinned_version_that_left_the_archive_is_replaced_and_that_is_said(
     text = lock.read_text()
     archive.publish(hello[1])
     shutil.rmtree(cache)
-    with pytest.raises(FetchError, match=r"hello 1:1\.0-1 has left"):
+    with pytest.raises(FetchError, match=r"hello 1:1\.0-1 is not in this host"):
         take(lock, locked=True)
     said: list[events.Event] = []
     with events.listening(said.append):

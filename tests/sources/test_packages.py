@@ -138,7 +138,7 @@ def test_one_of_the_set_that_left_the_archive(
     archive.publish(newer, debs["server"])
     assert take(lock, "server") == ["libc 1", "server 1"], "it is in the cache"
     shutil.rmtree(cache)
-    with pytest.raises(FetchError, match="libc 1 has left"):
+    with pytest.raises(FetchError, match="libc 1 is not in this host"):
         take(lock, "server", locked=True)
     assert take(lock, "server") == ["libc 2", "server 1"]
     archive.publish(debs["server"])
@@ -157,12 +157,53 @@ def test_what_only_scripts_need_is_left_out_and_what_they_would_do_is_said(
     assert notes(said)[:2] == [
         "left out, as only maintainer scripts use it: adduser",
         (
-            "server: its scripts, which do not run here, would make users ([[user]] does), "
+            "server: its scripts, which do not run here, would make users s ([[user]] does); "
             "start its service ([[service]] does)"
         ),
     ]
     assert not any(text.startswith("libc:") for text in notes(said)), "ldconfig is nothing"
     assert take(lock, "server", "adduser") == ["adduser 3", "libc 1", "server 1"], "asked for"
+
+
+SCRIPTS = {
+    "adduser --system --quiet --ingroup tcpdump \\\n\t--home /nonexistent \\\n\ttcpdump": (
+        "make users tcpdump ([[user]] does)"
+    ),
+    'adduser "$who"; useradd a; useradd b': "make users a, b and more ([[user]] does)",
+    'systemd-sysusers ${DPKG_ROOT:+--root="$DPKG_ROOT"} ssh.conf': (
+        "make users of /usr/lib/sysusers.d/ssh.conf ([[user]] does)"
+    ),
+    "if ! getent group lp >/dev/null 2>&1; then addgroup --system lp; fi": "make groups lp",
+    "if [ -d /etc/x ] &&\n [ -z $2 ]; then\n ln -s /etc/x/y /etc/x/z 2>/dev/null || true; fi": (
+        "make files /etc/x/z"
+    ),
+    'mv -f "$DPKG_ROOT/etc/t.dpkg-new" "$DPKG_ROOT/etc/t"': "make files /etc/t",
+    'touch "$log"': "make files",
+    "mv /etc/moduli.dpkg-bak /etc/moduli": "",
+    'case "$1" in\ninstall)\n  rm -f /x ;;\ninstall|upgrade) : ;; esac': "",
+    "# cp a /b\necho 'cp a /b' it's": "",
+    "[ ! -e /x ] || A=1 cp a /b": "make files /b",
+    "update-alternatives --quiet --install /usr/bin/vi vi /usr/bin/vim.tiny 15": (
+        "link /usr/bin/vi"
+    ),
+    "update-alternatives --remove rsh /usr/bin/ssh": "",
+    "dpkg-statoverride --list /x >/dev/null": "",
+    ". /usr/share/debconf/confmodule": "ask how to configure it",
+    ". /usr/share/other": "",
+    "ldconfig": "",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_a_script_would_do(archive: HandMade, lock: Path, tmp_path: Path, script: str) -> None:
+    archive.publish(package(tmp_path, "it", "1", {}, postinst=script))
+    said: list[events.Event] = []
+    with events.listening(said.append):
+        take(lock, "it")
+    would = "it: its scripts, which do not run here, would "
+    assert [text for text in notes(said) if text.startswith("it: ")] == (
+        [f"{would}{SCRIPTS[script]}"] if SCRIPTS[script] else []
+    )
 
 
 def test_what_scripts_would_do_is_said_in_full_once(
@@ -222,6 +263,27 @@ def test_a_lock_whose_closure_is_none(debs: dict[str, Path], lock: Path, closure
     with pytest.raises(ConfigError, match="is not a lock file") as caught:
         take(lock, "tool")
     assert "--update-lock" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("sha256 =", "sha265 =", "the package libc has no sha256"),
+        ('package = "libc"\n', 'package = "libc"\nversio = "1"\n', "libc has an unknown versio"),
+        ('name = "libc"\n', "", "the package without a name has no name"),
+        ("[[package]]\n", "<<<<<<< HEAD\n[[package]]\n", "at line "),
+    ],
+)
+def test_a_lock_that_somebody_has_changed(
+    debs: dict[str, Path], lock: Path, old: str, new: str, reason: str
+) -> None:
+    take(lock, "tool")
+    text = lock.read_text()
+    assert old in text
+    lock.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=f"is not a lock file: .*{reason}") as caught:
+        take(lock, "tool")
+    assert "lock --update" in str(caught.value.hint)
 
 
 def test_a_program_takes_the_place_of_busyboxs_own(debs: dict[str, Path], lock: Path) -> None:

@@ -166,6 +166,21 @@ def test_an_error_is_the_compilers(here: Path, glibc: Toolchain) -> None:
     assert "/tmp/tmp" not in said
 
 
+@pytest.mark.parametrize("rule", ["prog: ../b.c\n", "prog:\n\t$(CC) a.c ../b.c -o prog\n"])
+def test_what_lies_outside_the_directory_is_not_there(
+    here: Path, glibc: Toolchain, rule: str
+) -> None:
+    (here / "b.c").rename(here.parent / "b.c")
+    (here / "Makefile").write_text(rule)
+    with pytest.raises(CommandError) as caught:
+        made(here, glibc)
+    assert "a copy of that directory alone, where ../ has nothing" in str(caught.value.hint)
+    (here / "Makefile").write_text("prog:\n\ttest -e ../b.c\n")
+    with pytest.raises(CommandError) as caught:
+        made(here, glibc)
+    assert caught.value.hint is None
+
+
 def test_what_make_did_not_make(here: Path, glibc: Toolchain) -> None:
     with pytest.raises(ConfigError, match='made no prgo; did you mean "prog"'):
         made(here, glibc, "prgo")
