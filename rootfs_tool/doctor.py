@@ -146,9 +146,16 @@ def _libc() -> Finding:
 
 def _archive() -> Finding:
     try:
-        apt.check_host()
+        secure = apt.check_host()
     except RootfsToolError as error:
         return Finding(name="debian archive", verdict="missing", found=str(error), mend=error.hint)
+    if not secure:
+        return Finding(
+            name="debian archive",
+            verdict="optional",
+            found="without security updates: an older kernel may be taken than is pinned",
+            mend="add an entry for Debian's -security suite to apt's sources, see sources.list(5)",
+        )
     return Finding(name="debian archive", verdict="ok", found="in the host's apt configuration")
 
 

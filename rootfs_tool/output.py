@@ -27,11 +27,20 @@ class Output:
     out: Path
     directory: Path
     names: list[str] = field(default_factory=list)
+    strange: bool = False  # no build was there before: what lies in ``out`` is somebody's own
 
     def reserve(self, name: str) -> Path:
-        """Where to write the file that will be called ``name``."""
+        """Where to write the file that will be called ``name``.
+
+        Raises ConfigError if that would replace a file that no build has made.
+        """
         if name in self.names:
             raise ConfigError(f"two files of the build would be called {name}")
+        if self.strange and os.path.lexists(self.out / name):
+            raise ConfigError(
+                f"{self.out / name} was not made by a build, which would replace it",
+                hint="-o names another directory; or move the file away",
+            )
         self.names.append(name)
         path = self.directory / name
         path.parent.mkdir(exist_ok=True)
@@ -104,6 +113,11 @@ def _same(one: Path, other: Path) -> bool:
     return True
 
 
+def _half_moved(out: Path) -> bool:
+    """Whether a build was broken off while it moved its files: its manifest is still in .new."""
+    return (out / NEW / "manifest.json").exists() and not (out / "manifest.json").exists()
+
+
 def _old(out: Path) -> set[str]:
     """The files of the build that lies in ``out``."""
     try:
@@ -124,20 +138,28 @@ def names(build: Build) -> set[str]:
 def opened(out: Path) -> Iterator[Output]:
     """A directory in ``out`` to build in, gone when the block ends; one build at a time.
 
-    Raises ConfigError if ``out`` can't be written.
+    Raises ConfigError if ``out`` can't be written, or has files of somebody else's in the way.
     """
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         with store.locked(out):
+            left = (out / NEW / "manifest.json").read_bytes() if _half_moved(out) else b""
+            built = bool(left) or (out / "manifest.json").exists()
             shutil.rmtree(out / NEW, ignore_errors=True)  # of a build that was killed
             (out / NEW).mkdir()
+            if left:  # what it moved is still there if this one is broken off too
+                (out / NEW / "manifest.json").write_bytes(left)
             try:
-                yield Output(out, out / NEW)
+                yield Output(out, out / NEW, strange=not built)
             finally:
-                shutil.rmtree(out / NEW, ignore_errors=True)
+                if not _half_moved(out):
+                    shutil.rmtree(out / NEW, ignore_errors=True)
     except OSError as error:
-        raise ConfigError(f"{error.filename or out}: {error.strerror}") from None
+        thing = error.filename2 or error.filename or out  # of a copy, what was to be written
+        raise ConfigError(
+            f"{thing}: {error.strerror}", hint="-o names a place with room that is yours"
+        ) from None
     finally:
         if made:
             with suppress(OSError):  # it holds a build

@@ -63,7 +63,9 @@ def parts(directory: Path) -> list[Part]:
     try:
         return [_part(one) for one in json.loads(path.read_text())["components"]]
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="build it first") from None
+        raise ConfigError(
+            f"{path}: {error.strerror}", hint="rootfs-tool build makes it; OUT is its directory"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: {error}", hint="build again") from None
 

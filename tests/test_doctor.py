@@ -96,3 +96,15 @@ def test_what_hostnet_needs_is_wanted_but_no_must(host: Path) -> None:
         lines = [one for one in ran.stdout.splitlines() if "--no-install-recommends" in one]
         wanted = {"iproute2", "nftables", "dnsmasq-base"} & set(" ".join(lines).split())
         assert wanted == words, ran.stdout
+
+
+@pytest.mark.qemu
+def test_an_archive_without_security_updates_is_said(host: Path, tmp_path: Path) -> None:
+    sources = tmp_path / "debian.sources"
+    entry = "Types: deb\nURIs: http://mirror.invalid/debian\nSuites: trixie{}\nComponents: main\n"
+    sources.write_text(entry.format(""))
+    ran = doctor(host, ROOTFS_TOOL_APT_SOURCES=str(sources))
+    assert ran.status == 0, ran.said
+    assert "without security updates" in ran.stdout
+    sources.write_text(entry.format("") + "\n" + entry.format("-security"))
+    assert "without security" not in doctor(host, ROOTFS_TOOL_APT_SOURCES=str(sources)).stdout

@@ -10,6 +10,8 @@ import gc
 import os
 import sys
 
+from rootfs_tool.cli import streams
+
 # name -> (module, what the list of commands says)
 COMMANDS = {
     "boards": ("boards", "List, show and check board profiles."),
@@ -53,9 +55,11 @@ Commands:
 
 def main() -> None:
     """The ``rootfs-tool`` program."""
+    streams.ready()
     completing = "_ROOTFS_TOOL_COMPLETE" in os.environ
     if sys.argv[1:] in ([], ["-h"], ["--help"]) and not completing:
-        sys.stdout.write(help_text())
+        if status := streams.say(help_text()):
+            sys.exit(status)
         return
     gc.disable()  # importing makes no garbage, but enough objects to look for it ten times
     from rootfs_tool.cli.group import run

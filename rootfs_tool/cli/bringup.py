@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -108,7 +109,7 @@ def command(
             )
     _show(report, directory, as_json)
     if junit is not None:
-        junit.write_text(to_junit(report))
+        _write(junit, to_junit(report))
     sys.exit(report.exit_code)
 
 
@@ -193,10 +194,18 @@ def _directory(out: Path) -> Path:
     raise ConfigError(f"{out}/runs has a thousand runs of this very second")
 
 
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", hint="--junit names another file") from None
+
+
 def _check_writable(file: Path) -> None:
     """Say before the boot, not after it, that a report can't be written."""
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise ConfigError(f"{file} can't be written", hint="--junit names another file")
+        reason = os.strerror(errno.EACCES if file.parent.is_dir() else errno.ENOENT)
+        raise ConfigError(f"{file}: {reason}", hint="--junit names another file")
 
 
 def _show(report: Report, directory: Path, as_json: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rootfs_tool import paths
 from rootfs_tool.cli.cards import plan, show_list
 from rootfs_tool.cli.out import out_option
 from rootfs_tool.cli.progress import progress
@@ -208,16 +208,13 @@ def _check_permission(
     """
     if os.access(disk.device, os.R_OK | os.W_OK):
         return
-    program = [str(Path(shutil.which(sys.argv[0]) or sys.argv[0]).absolute())]
-    if program[0].endswith("__main__.py"):
-        program = [sys.executable, "-m", "rootfs_tool"]
     options = [f"--{name.replace('_', '-')}" for name, said in flags.items() if said]
     if really is not None:
         options += ["--really", str(really)]
-    paths = [str(source.path.absolute()), str(disk.path)]
+    files = [str(source.path.absolute()), str(disk.path)]
     raise DeviceError(
         f"{disk} may be written by root only",
-        hint=f"sudo {shlex.join([*program, 'flash', *options, *paths])}",
+        hint=f"sudo {shlex.join([*paths.program(), 'flash', *options, *files])}",
     )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import gc
 import importlib
 import logging
+import os
 import signal
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
 from rootfs_tool import __version__
-from rootfs_tool.cli import COMMANDS, help_text
+from rootfs_tool.cli import COMMANDS, help_text, streams
 from rootfs_tool.errors import ConfigError, ConsoleError, RootfsToolError
 from rootfs_tool.printable import printable
 
@@ -48,8 +53,25 @@ class Lazy(click.Group):
             raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _no_pipe():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _no_pipe():
+            return super().invoke(ctx)
+
     def get_help(self, ctx: click.Context) -> str:
         return help_text().rstrip("\n")
+
+
+@contextmanager
+def _no_pipe() -> Iterator[None]:
+    """Whoever read our output has gone: click would exit with 1, which is a check that failed."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(streams.GONE) from None
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,33 +88,63 @@ def run() -> None:
     """Run the command line and exit with its code; an error becomes words, a bug a traceback."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _unwind)
-    debug = "--debug" in sys.argv
+    status: Any = 0
     try:
-        status: Any = group.main(prog_name="rootfs-tool", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        status = INTERRUPTED
-    except RootfsToolError as error:
-        if debug:
-            traceback.print_exc()
-        _say(error)
-        status = error.exit_code
-    except BrokenPipeError:
-        sys.stdout = None  # whoever read our output has gone, and so must its last flush
-        status = 1
-    except OSError as error:  # a full disk, a directory that is not ours
-        if debug:
-            traceback.print_exc()
-        click.echo(f"error: {': '.join(filter(None, (error.filename, error.strerror)))}", err=True)
-        status = ConfigError.exit_code
-    except Exception as error:  # the one place where a bug meets a person
-        traceback.print_exc()
-        click.echo(f"error: {error!r}: this is a bug in rootfs-tool, please report it", err=True)
-        status = BUG
-    sys.exit(status if isinstance(status, int) else 0)
+        status = group.main(prog_name="rootfs-tool", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        status = _exit_code(error)
+        with suppress(OSError):  # nobody may be there to be told
+            _tell(error)
+    except SystemExit as leaving:
+        status = leaving.code
+    sys.exit(streams.finish(status if isinstance(status, int) else 0))
+
+
+def _exit_code(error: BaseException) -> int:
+    match error:
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED
+        case click.ClickException() | RootfsToolError():
+            return error.exit_code
+        case OSError():  # a full disk, a directory that is not ours
+            return ConfigError.exit_code
+        case _:
+            return BUG
+
+
+def _tell(error: BaseException) -> None:
+    code = _exit_code(error)
+    if code == BUG or (isinstance(error, RootfsToolError | OSError) and "--debug" in sys.argv):
+        traceback.print_exception(error)
+    match error:
+        case click.ClickException():
+            error.show()
+        case RootfsToolError():
+            _say(error)
+        case OSError():
+            _say(_in_words(error))
+        case _ if code == BUG:  # the one place where a bug meets a person
+            click.echo(
+                f"error: {error!r}: this is a bug in rootfs-tool, please report it", err=True
+            )
+        case _:
+            click.echo("interrupted", err=True)
+
+
+def _in_words(error: OSError) -> ConfigError:
+    """What the system refused, by the name of what it was asked for if that can be told."""
+    reason = error.strerror or str(error)
+    thing = error.filename2 or error.filename  # of a copy the second is what was written
+    if thing is not None:
+        return ConfigError(f"{os.fsdecode(thing)}: {reason}")
+    if streams.stuck():
+        return ConfigError(f"standard output: {reason}")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return ConfigError("the current directory has been removed", hint="cd to another")
+    full = error.errno == errno.ENOSPC
+    return ConfigError(reason, hint="df shows which disk has no room left" if full else None)
 
 
 def _say(error: RootfsToolError) -> None:

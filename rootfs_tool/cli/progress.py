@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +26,10 @@ class Progress:
     def __call__(self, event: Event) -> None:
         match event.kind:
             case "begin":
-                if self._live:
-                    self._write(f"{_CLEAR}{self._indent(event)}… {event.text}")
+                self._running(f"{self._indent(event)}… {event.text}")
             case "progress":
                 if self._live:
-                    self._write(f"{_CLEAR}{self._indent(event)}… {event.text} {how_far(event)}")
+                    self._running(f"{self._indent(event)}… {event.text}", how_far(event))
             case "end":
                 mark = click.style("✓", fg="green")
                 self._line(f"{self._indent(event)}{mark} {event.text} ({event.seconds:.2f} s)")
@@ -54,6 +54,13 @@ class Progress:
             self._programs.flush()
             self._open_line = False
         self._write(f"{_CLEAR if self._live else ''}{text}\n")
+
+    def _running(self, text: str, state: str = "") -> None:
+        """A line to be written over: cut to the terminal's width, as only one row can be."""
+        if self._live:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            room = max(width - 1 - (len(state) + 1 if state else 0), 0)
+            self._write(f"{_CLEAR}{f'{text[:room]} {state}'[: width - 1].rstrip()}")
 
     def _write(self, text: str) -> None:
         click.echo(text, err=True, nl=False)

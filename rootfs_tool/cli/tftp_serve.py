@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from types import FrameType
 import click
 from click.core import ParameterSource
 
+from rootfs_tool import paths
 from rootfs_tool.cli.transfers import Log, as_json, as_line
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.printable import printable
@@ -253,8 +253,7 @@ def _example(directory: Path) -> str:
 def _print_unit(kind: Unit, directory: Path) -> None:
     """The unit runs this program with the options that were given, and paths made absolute."""
     context = click.get_current_context()
-    program = str(Path(shutil.which(sys.argv[0]) or sys.argv[0]).absolute())
-    argv, writes = [program, "tftp-serve", str(directory.absolute())], []
+    argv, writes = [*paths.program(), "tftp-serve", str(directory.absolute())], []
     for option in context.command.params:
         name, value = str(option.name), context.params[str(option.name)]
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -6,12 +6,14 @@ import errno
 import fcntl
 import os
 import pwd
+import shlex
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from rootfs_tool import paths
 from rootfs_tool.errors import ConfigError
 
 ANY = ("0.0.0.0", "::")
@@ -119,7 +121,8 @@ def _permission(port: int) -> str:
         " next boot; for ever: a line in /etc/sysctl.d/)\n"
         "  rootfs-tool tftp-serve DIR --print-unit socket  (systemd opens the port, and starts the"
         " server with the first request; --print-unit service is the other half)\n"
-        "  sudo rootfs-tool tftp-serve DIR  (it drops root's rights as soon as the port is open)\n"
+        f"  sudo {shlex.join(paths.program())} tftp-serve DIR  (it drops root's rights as soon as"
+        " the port is open)\n"
         "setcap cap_net_bind_service=ep would have to go on the Python interpreter, and so to every"
         " Python program of every user"
     )

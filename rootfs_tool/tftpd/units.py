@@ -20,7 +20,10 @@ def unit(kind: Unit, *, command: Sequence[str], directory: Path, writes: Sequenc
     """
     text = resources.files("rootfs_tool.tftpd").joinpath(f"rootfs-tool-tftp.{kind}").read_text()
     if not directory.is_dir():
-        raise ConfigError(f"no directory to serve: {directory}")
+        raise ConfigError(
+            f"no directory to serve: {directory}",
+            hint="it must be there already: the unit's user is its owner",
+        )
     owner = directory.owner()
     lines = "".join(f"ReadWritePaths={_word(str(path))}\n" for path in writes)
     return (

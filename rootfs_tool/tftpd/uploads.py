@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +33,11 @@ class Uploads:
         try:
             self.fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ConfigError(f"--allow-write {directory}: {error.strerror}") from None
+            missing = isinstance(error, FileNotFoundError)
+            raise ConfigError(
+                f"--allow-write {directory}: {error.strerror}",
+                hint=f"mkdir -p {shlex.quote(str(directory))} makes it" if missing else None,
+            ) from None
         self._path = directory
         self._open = beneath.opener(self.fd)
         self._overwrite = overwrite

@@ -149,7 +149,7 @@ def _look(shell: Shell, path: str) -> _There:
     )
     result = shell.run(command, timeout=_CLOCK)
     if result.status:
-        raise refused(result.status, path, result.text)
+        raise refused(result.status, path, result.text, reading=True)
     lines = [line.split(" ") for line in result.text.splitlines()]
     said = {word: rest for word, *rest in lines}
     tools = board.tools({rest[0] for word, *rest in lines if word == "has"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from shlex import quote
 
 from rootfs_tool.errors import ConfigError, ConsoleError, RootfsToolError
 
@@ -20,9 +21,18 @@ class Refusal(IntEnum):
 
 
 def refused(
-    status: int, place: str, said: str, *, needed: int = 0, free: int | None = None
+    status: int,
+    place: str,
+    said: str,
+    *,
+    needed: int = 0,
+    free: int | None = None,
+    reading: bool = False,
 ) -> RootfsToolError:
-    """The error for a script that ended with ``status``; ``said`` is what it printed."""
+    """The error for a script that ended with ``status``; ``said`` is what it printed.
+
+    ``reading`` is whether it was to give the file, and not to take one.
+    """
     there = f": {needed:,} bytes, {free:,} are free" if free is not None else ""
     reason = said.strip().rpartition("\n")[2].rpartition(": ")[2]
     match status:
@@ -30,6 +40,15 @@ def refused(
             return ConsoleError(
                 f"the board has no room for {place}{there}",
                 hint="df on the board shows what is full; another directory may have room",
+            )
+        case Refusal.MISSING if reading:
+            return ConfigError(
+                f"the board has no {place}", hint=f"rootfs-tool exec -- ls -la {_directory(place)}"
+            )
+        case Refusal.REFUSED if reading:
+            return ConsoleError(
+                f"the board cannot read {place}: {reason or 'no reason given'}",
+                hint=f"may this user? rootfs-tool exec -- ls -la {_directory(place)}",
             )
         case Refusal.REFUSED:
             return ConsoleError(
@@ -59,3 +78,8 @@ def refused(
                 f"the board broke off the transfer of {place} (status {status})",
                 hint="once more: it goes on from where it is",
             )
+
+
+def _directory(path: str) -> str:
+    """The directory that a file of the board is in, as a word for its shell."""
+    return quote(path.rstrip("/").rpartition("/")[0] or ("/" if path.startswith("/") else "."))

@@ -155,7 +155,7 @@ def test_who_goes_takes_the_command_along(board: str, how: signal.Signals | None
             running.stdout.close()
         else:
             running.send_signal(how)
-        status = {signal.SIGINT: 130, signal.SIGTERM: 143, None: 1}[how]
+        status = {signal.SIGINT: 130, signal.SIGTERM: 143, None: 141}[how]
         assert running.wait(30) == status
     _gone(command)
     assert ran("echo usable").stdout == b"usable\n"

@@ -146,6 +146,7 @@ def test_what_can_t_be_written_is_said_in_a_line(tmp_path: Path) -> None:
         assert status == 2, said
         assert "error: " in said
         assert "Traceback" not in said
+    assert f"{tmp_path}/none/junit.xml: No such file or directory" in junit.stderr
 
 
 def test_a_cache_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:

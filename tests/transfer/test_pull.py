@@ -116,8 +116,9 @@ def test_ctrl_c_leaves_a_shell_and_what_came_so_far(program: str, tmp_path: Path
     [("/no/such", "has no /no/such"), ("/dev/null", "not a regular"), ("/usr", "is a directory")],
 )
 def test_what_cannot_be_pulled(path: str, words: str) -> None:
-    with attached("busybox sh") as shell, pytest.raises(ConfigError, match=words):
+    with attached("busybox sh") as shell, pytest.raises(ConfigError, match=words) as caught:
         get(shell, path)
+    assert "mkdir" not in (caught.value.hint or "")
 
 
 class Changes(Relay):

@@ -1,0 +1,64 @@
+"""The directory out/: what is put there, and what is not."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from rootfs_tool import output
+from rootfs_tool.errors import ConfigError
+
+
+def test_a_file_of_somebody_else_s_is_not_replaced(tmp_path: Path) -> None:
+    mine = tmp_path / "Image"
+    mine.write_text("a kernel of mine")
+    with pytest.raises(ConfigError, match=f"{mine} was not made by a build") as caught:
+        build(tmp_path)
+    assert "-o names another directory" in (caught.value.hint or "")
+    assert mine.read_text() == "a kernel of mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["Image"]
+
+
+def test_other_files_may_lie_there(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    build(tmp_path)
+
+
+def test_what_a_build_made_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "Image").touch()
+    (tmp_path / "manifest.json").write_text("damaged, but there")
+    build(tmp_path)
+
+
+def test_so_is_what_a_build_left_that_was_killed_while_it_moved_its_files(tmp_path: Path) -> None:
+    (tmp_path / "Image").touch()
+    (tmp_path / output.NEW).mkdir()
+    (tmp_path / output.NEW / "manifest.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt), output.opened(tmp_path):
+        raise KeyboardInterrupt
+    build(tmp_path)
+
+
+def build(out: Path) -> None:
+    with output.opened(out) as new:
+        new.reserve("Image").write_text("a kernel")
+
+
+def test_of_a_copy_the_place_is_named_and_not_the_source(tmp_path: Path) -> None:
+    source, out = tmp_path / "kernel", tmp_path / "out"
+    source.write_bytes(os.urandom(4096))
+    with pytest.raises(ConfigError, match=f"{out}/.new/Image: File too large"):
+        copy_with_room_for_9_bytes(source, out)
+
+
+def copy_with_room_for_9_bytes(source: Path, out: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with output.opened(out) as new:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (9, hard))
+            new.copy(source, "Image")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
