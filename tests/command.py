@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("rootfs-tool")
+BOARDS = Path(__file__).parent.parent / "boards"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,20 @@ def rootfs_tool(*argv: str | Path, timeout: float = 120) -> Ran:
         check=False,
     )
     return Ran(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def built(directory: Path, lines: str, board: str = "qemu-aarch64") -> Path:
+    """A build in ``directory`` of a board and the lines of a recipe.
+
+    What it takes is pinned, as nobody is to wait for an archive: the Pi's twin has a filesystem's
+    programs too.
+    """
+    recipe = directory / "recipe.toml"
+    recipe.write_text(f'board = "{board}"\n{lines}')
+    shutil.copy(BOARDS / "raspberrypi3-qemu.lock", directory / "recipe.lock")
+    ran = rootfs_tool("build", recipe, "-o", directory / "out", timeout=600)
+    assert ran.status == 0, ran.said
+    return directory / "out"
 
 
 def the_report(out: Path) -> dict[str, Any]:

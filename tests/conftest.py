@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,45 @@ NEEDS = {
     "qemu": "qemu-system-aarch64",
     "network": "apt-get",
 }
+
+# Files of 20 seconds and more are begun first, or all but one would wait for the last of them: in
+# turn those that wait for a board, and those whose machines burn the processor.
+LONG = (
+    "shell/test_line.py",
+    "bringup/test_card.py",
+    "shell/test_faults.py",
+    "bringup/test_qemu.py",
+    "shell/test_programs.py",
+    "bringup/test_states.py",
+    "shell/test_attach.py",
+    "test_ssh.py",
+    "shell/test_run.py",
+    "bringup/test_console.py",
+    "examples/test_aesdsocket_board.py",
+    "transfer/test_push.py",
+    "flash/test_board.py",
+    "test_compressed.py",
+    "shell/test_uboot.py",
+    "test_serviceboot.py",
+    "test_relock.py",
+    "bringup/test_interfaces.py",
+    "sources/test_packages.py",
+    "examples/test_network.py",
+    "cli/test_exec.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the files have the order that they are collected in (pytest-xdist 3.8 and later)."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several processes: long files, then those with many tests, down to those with one."""
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        ranks = {CHECKOUT / "tests" / name: rank for rank, name in enumerate(LONG, -len(LONG))}
+        items.sort(key=lambda item: (ranks.get(item.path, 0), -tests[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rootfs_tool.cli import COMMANDS, help_text
+from tests.conftest import LONG
 
 CHECKOUT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -61,6 +62,10 @@ def test_the_readme_shows_the_help_as_it_is() -> None:
     for name in COMMANDS:
         assert f"rootfs-tool {name}" in readme
     assert help_text() in readme
+
+
+def test_the_files_that_take_long_are_there() -> None:
+    assert [name for name in LONG if not (CHECKOUT / "tests" / name).is_file()] == []
 
 
 @pytest.mark.network

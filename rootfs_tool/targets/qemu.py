@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import termios
@@ -34,6 +35,7 @@ HOST = HostAddress(bind="127.0.0.1", seen=IPv4Address("10.0.2.2"))
 BOARD = IPv4Address("10.0.2.15")
 # The Raspberry Pi that a machine is: its firmware says what starts.
 MODELS: dict[str, ModelName] = {"raspi3b": "3b", "raspi4b": "4b"}
+CPUS = 4  # the Pis that QEMU knows have no other number
 NO_CARD = 'it takes [[image]] type = "sdcard", and card = "sd" or "virtio" in the [[target]]'
 
 
@@ -200,10 +202,21 @@ class Qemu(Target):
         argv = [f"qemu-system-{build.arch}", "-machine", self.machine, "-m", str(self.memory)]
         argv += ["-cpu", self.cpu] if self.cpu else []
         argv += ["-smp", str(self.smp)] if self.smp else []
+        argv += self._threads()
         argv += ["-kernel", str(start.kernel), "-append", start.cmdline]
         argv += ["-initrd", str(start.initramfs)] if start.initramfs else []
         argv += ["-dtb", str(start.device_tree)] if start.device_tree else []
         return [*argv, *self._disk(start.card), *self._nic(network)]
+
+    def _threads(self) -> list[str]:
+        """One thread for all CPUs where this host has fewer (qemu(1), ``-accel tcg,thread=``).
+
+        A CPU that waits for another spins, and so does a Pi's that Linux has not started yet: on
+        threads of their own, they take the time from the one that they wait for.
+        """
+        cpus = self.smp or (CPUS if self.machine in MODELS else 1)
+        fewer = len(os.sched_getaffinity(0)) < cpus
+        return ["-accel", "tcg,thread=single"] if fewer else []
 
     def _disk(self, card: Path | None) -> list[str]:
         if card is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.command import rootfs_tool
+from tests.command import built, rootfs_tool
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +24,4 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def variant(tmp_path: Path) -> Callable[[str], Path]:
     """A build of qemu-aarch64 with some lines of a recipe changed."""
 
-    def built(lines: str) -> Path:
-        recipe = tmp_path / "recipe.toml"
-        recipe.write_text(f'board = "qemu-aarch64"\n{lines}')
-        ran = rootfs_tool("build", recipe, "-o", tmp_path / "out", timeout=600)
-        assert ran.status == 0, ran.said
-        return tmp_path / "out"
-
-    return built
+    return partial(built, tmp_path)

@@ -16,7 +16,7 @@ from rootfs_tool.cli.subject import machine
 from rootfs_tool.errors import KernelPanic
 from rootfs_tool.filesystem.partitions import partitions
 from rootfs_tool.shell import Shell
-from tests.command import outcomes, rootfs_tool, the_report
+from tests.command import built, outcomes, rootfs_tool, the_report
 
 pytestmark = pytest.mark.qemu
 
@@ -33,14 +33,6 @@ command = "grep ' / ext4 rw' /proc/mounts && ls -l /bin /dev/mmcblk0p2"
 type = "command"
 command = "df -k / | grep / && test $(df -k / | awk 'END { print $2 }') -gt 40000"
 """
-
-
-def built(where: Path, lines: str, board: str = "qemu-aarch64") -> Path:
-    path = where / "recipe.toml"
-    path.write_text(f'board = "{board}"\n{lines}')
-    ran = rootfs_tool("build", path, "-o", where / "out", timeout=600)
-    assert ran.status == 0, ran.said
-    return where / "out"
 
 
 @contextmanager

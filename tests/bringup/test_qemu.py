@@ -8,53 +8,84 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.command import PROGRAM, outcomes, rootfs_tool, the_report
+from tests.command import PROGRAM, Ran, outcomes, rootfs_tool, the_report
 
 pytestmark = pytest.mark.qemu
 
 
-def test_hello_is_fetched_run_and_reported(out: Path, programs: Path, tmp_path: Path) -> None:
-    junit = tmp_path / "junit.xml"
-    ran = rootfs_tool("bringup", out, "--run", quoted(programs / "hello"), "--junit", junit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtUp:
+    """What a bring-up said, its report, the directory of its run, and its report for JUnit."""
+
+    ran: Ran
+    report: dict[str, Any]
+    run: Path
+    junit: Path
+
+    def result(self, name: str) -> dict[str, Any]:
+        (found,) = [one for one in self.report["results"] if one["name"] == name]
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def brought_up(out: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> BroughtUp:
+    """One on which all goes well."""
+    where = tmp_path_factory.mktemp("all is well")
+    body = 'printf "%s\\n" "$@"\nhead -c 1000000 /dev/zero | tr "\\0" x; echo'
+    ran = rootfs_tool(
+        *("bringup", out, "--junit", where / "junit.xml"),
+        *("--run", quoted(programs / "hello")),
+        *("--run", f"{script(where, body)} one 'two  three' '$HOME'"),
+        *("--spawn", quoted(programs / "tcp_receiver"), "--run", quoted(programs / "tcp_sender")),
+    )
     assert ran.status == 0, ran.said
-    assert "hello from qemu-aarch64: Linux" in ran.stdout
-    assert "exited 0" in ran.stdout
-    report = the_report(out)
-    assert set(outcomes(report).values()) == {"passed"}
-    assert list(outcomes(report)) == [
+    report, junit = the_report(out), where / "junit.xml"
+    return BroughtUp(ran=ran, report=report, run=newest_run(out), junit=junit)
+
+
+def test_hello_is_fetched_run_and_reported(brought_up: BroughtUp) -> None:
+    assert "hello from qemu-aarch64: Linux" in brought_up.ran.stdout
+    assert "exited 0" in brought_up.ran.stdout
+    assert set(outcomes(brought_up.report).values()) == {"passed"}
+    assert list(outcomes(brought_up.report)) == [
         "boot and log in",
         "loopback lo",
         "interface eth0",
         "routes",
         "ping host",
+        "spawn tcp_receiver",
         "run hello",
+        "run script one two  three $HOME",
+        "run tcp_sender",
     ]
-    assert "hello from qemu-aarch64" in report["results"][-1]["output"]
-    suite = ET.parse(junit).getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("6", "0", "0")
+    assert "hello from qemu-aarch64" in brought_up.result("run hello")["output"]
+    suite = ET.parse(brought_up.junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("9", "0", "0")
 
 
-def test_the_transcript_has_the_whole_console_with_times(out: Path) -> None:
-    ran = rootfs_tool("bringup", out)
-    assert ran.status == 0, ran.said
-    transcript = (newest_run(out) / "console.log").read_text()
+def test_the_transcript_has_the_whole_console_with_times(brought_up: BroughtUp) -> None:
+    transcript = (brought_up.run / "console.log").read_text()
     assert "Linux version" in transcript
     assert "BusyBox" in transcript
     assert transcript.startswith("[")
 
 
-def test_the_loopback_carries_the_classic_pair(out: Path, programs: Path) -> None:
-    receiver, sender = quoted(programs / "tcp_receiver"), quoted(programs / "tcp_sender")
-    ran = rootfs_tool("bringup", out, "--spawn", receiver, "--run", sender)
-    assert ran.status == 0, ran.said
-    log = the_report(out)["logs"]["spawn tcp_receiver"]
+def test_the_loopback_carries_the_classic_pair(brought_up: BroughtUp) -> None:
+    log = brought_up.report["logs"]["spawn tcp_receiver"]
     assert "tcp_sender says: the loopback works" in log
     assert "tcp_receiver: done" in log
+
+
+def test_arguments_and_a_megabyte_of_output_arrive_whole(brought_up: BroughtUp) -> None:
+    said = brought_up.result("run script one two  three $HOME")["output"]
+    assert said == "one\ntwo  three\n$HOME\n" + "x" * 1_000_000 + "\n"
 
 
 # Without a default route the kernel has nowhere to send what goes to 127.0.0.1 and says error 101;
@@ -88,21 +119,19 @@ def test_a_login_prompt_is_answered(variant: Callable[[str], Path]) -> None:
     assert "login: " in (newest_run(out) / "console.log").read_text()
 
 
-def test_the_exit_status_of_the_program_is_the_answer(out: Path, tmp_path: Path) -> None:
-    ran = rootfs_tool("bringup", out, "--json", "--run", f"{script(tmp_path, 'exit 3')} a 'b c'")
+def test_the_exit_status_of_the_program_is_the_answer_and_a_full_board_is_said(
+    out: Path, tmp_path: Path, programs: Path
+) -> None:
+    fails = script(tmp_path, "[ $# = 0 ] || exit 3; dd if=/dev/zero of=/tmp/fill bs=64k; true")
+    argv = ("--run", f"{fails} a 'b c'", "--run", fails, "--run", quoted(programs / "hello"))
+    ran = rootfs_tool("bringup", out, "--json", *argv)
     assert ran.status == 1
-    report = json.loads(ran.stdout)
-    last = report["results"][-1]
-    assert (last["outcome"], last["message"]) == ("failed", "exited 3")
-    assert last["name"] == "run script a b c"
-
-
-def test_arguments_and_a_megabyte_of_output_arrive_whole(out: Path, tmp_path: Path) -> None:
-    body = 'printf "%s\\n" "$@"\nhead -c 1000000 /dev/zero | tr "\\0" x; echo'
-    ran = rootfs_tool("bringup", out, "--run", f"{script(tmp_path, body)} one 'two  three' '$HOME'")
-    assert ran.status == 0, ran.said
-    said = the_report(out)["results"][-1]["output"]
-    assert said == "one\ntwo  three\n$HOME\n" + "x" * 1_000_000 + "\n"
+    three, fill, hello = json.loads(ran.stdout)["results"][-3:]
+    assert (three["outcome"], three["message"]) == ("failed", "exited 3")
+    assert three["name"] == "run script a b c"
+    assert (fill["name"], fill["outcome"]) == ("run script", "passed")
+    assert hello["outcome"] == "failed"
+    assert "/tmp has no room" in hello["message"]
 
 
 def test_a_program_that_never_ends_is_killed_and_the_rest_goes_on(
@@ -117,15 +146,6 @@ def test_a_program_that_never_ends_is_killed_and_the_rest_goes_on(
     assert "did not end within 2 s" in found["run script"]["message"]
     assert "waiting" in found["run script"]["output"]
     assert found["run hello"]["outcome"] == "passed"
-
-
-def test_a_full_board_is_said_plainly(out: Path, tmp_path: Path, programs: Path) -> None:
-    fill = script(tmp_path, "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; true")
-    ran = rootfs_tool("bringup", out, "--run", fill, "--run", quoted(programs / "hello"))
-    assert ran.status == 1
-    last = the_report(out)["results"][-1]
-    assert last["outcome"] == "failed"
-    assert "/tmp has no room" in last["message"]
 
 
 def test_a_panic_is_named_at_once(out: Path, tmp_path: Path) -> None:

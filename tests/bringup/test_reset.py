@@ -1,4 +1,4 @@
-"""Starting a booted machine anew by its real SysRq, and by its real reboot."""
+"""A break on the console of a booted machine; starting it anew by SysRq, and by its reboot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.qemu
 Board = tuple[Console, Line]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def board(out: Path) -> Iterator[Board]:
     """A machine that starts again, as a board does: one that ends may take its last line along."""
     recipe, _ = find(str(out))
@@ -31,9 +31,22 @@ def board(out: Path) -> Iterator[Board]:
 
 def on(board: Board, command: str) -> None:
     console, line = board
-    shell = Shell.attach(console, line, timeout=60)
+    shell = Shell.attach(console, line, timeout=120)
     assert shell.run(command).status == 0
     shell.leave()
+
+
+def test_a_break_is_sysrq_to_its_kernel(board: Board) -> None:
+    on(board, "echo 1 >/proc/sys/kernel/sysrq")
+    console, _ = board
+    assert console.set_baudrate(9600) is False
+    console.send_break()
+    console.write(b"h")
+    said = b""
+    while b"sysrq: HELP" not in said:
+        more = console.read(10)
+        assert more, said
+        said += more
 
 
 def test_by_sysrq_over_a_break(board: Board) -> None:

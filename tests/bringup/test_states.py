@@ -25,7 +25,7 @@ from rootfs_tool.shell.login import Allowed, await_prompt
 from rootfs_tool.shell.sights import State, classify
 from rootfs_tool.shell.stream import Stream
 from rootfs_tool.sources.apt import Archive
-from tests.command import rootfs_tool
+from tests.command import built
 from tests.conftest import CHECKOUT
 from tests.shell.boards import Relay
 
@@ -38,7 +38,6 @@ HASH = (
     "cZ/1GM/O6IND4WQhG."
 )
 RECIPE = f"""\
-board = "qemu-aarch64"
 modules = []
 root-password = "{HASH}"
 [console]
@@ -50,11 +49,7 @@ interface = []
 
 @pytest.fixture(scope="module")
 def with_getty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    where = tmp_path_factory.mktemp("getty")
-    (where / "recipe.toml").write_text(RECIPE)
-    ran = rootfs_tool("build", where / "recipe.toml", "-o", where / "out", timeout=600)
-    assert ran.status == 0, ran.said
-    return where / "out"
+    return built(tmp_path_factory.mktemp("getty"), RECIPE)
 
 
 @pytest.fixture(scope="module")

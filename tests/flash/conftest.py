@@ -1,13 +1,18 @@
-"""A good card, and a bad one that lies on a file system of our own."""
+"""A good card, a bad one on a file system of our own, and a board that has either."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.flash.cards import MIB, Card, bad_card, compiled, loop
+from rootfs_tool.console.base import Console
+from rootfs_tool.shell import Shell
+from tests.flash.cards import MIB, Card, an_image, bad_card, compiled, loop, with_map
+from tests.flash.onboard import Start, board_of
+from tests.shell.boards import attached
 
 CARD = 16 * MIB
 
@@ -35,3 +40,23 @@ def bad(shared_bad_card: Card) -> Iterator[Card]:
     shared_bad_card.fault("")
     yield shared_bad_card
     shared_bad_card.fault("")
+
+
+@pytest.fixture
+def board() -> Iterator[Start]:
+    """What starts one, and attaches a shell to it."""
+    with ExitStack() as stack:
+
+        def start(
+            setup: str = "", relay: Callable[[Console], Console] = lambda console: console
+        ) -> Shell:
+            return stack.enter_context(attached(board_of(setup), relay))
+
+        yield start
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image with its map."""
+    path = tmp_path / "sdcard.img"
+    return with_map(path, an_image(path))

@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Address
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 
 import pytest
 
-from rootfs_tool import blockmap, events, manifest, recipe
+from rootfs_tool import manifest, recipe
 from rootfs_tool.blockmap import Kind
 from rootfs_tool.cli.subject import machine
-from rootfs_tool.console.base import Console
-from rootfs_tool.errors import ConfigError, ConsoleError, DeviceError
-from rootfs_tool.events import Event
+from rootfs_tool.errors import ConfigError, DeviceError
 from rootfs_tool.filesystem.partitions import partitions
-from rootfs_tool.flash import boarddisk, source
-from rootfs_tool.flash.board import Board, flash
-from rootfs_tool.flash.write import Flashed
+from rootfs_tool.flash import boarddisk
+from rootfs_tool.flash.board import Board
 from rootfs_tool.manifest import Build
 from rootfs_tool.shell import Shell
 from rootfs_tool.targets import qemu
-from rootfs_tool.targets.base import HostAddress
-from tests.command import rootfs_tool
-from tests.flash.cards import HEAD, LAYOUT, MIB, SIGNATURE, Card, an_image, loop, wanted, with_map
+from tests.command import built, rootfs_tool
+from tests.flash.cards import HEAD, LAYOUT, MIB, Card, loop
+from tests.flash.onboard import HERE, Start, board_of, expected, flashed
 from tests.flash.test_filesystems import fsck
 from tests.loop import attached as loop_of
 from tests.loop import mounted, output
-from tests.shell.boards import Closes, attached
 
 # tftpy leaves the sockets of finished transfers to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
-
-HERE = HostAddress(bind="127.0.0.1", seen=IPv4Address("127.0.0.1"))
-APPLETS = "mount -t tmpfs none /mnt && busybox --install -s /mnt"
-NO_TABLE = "has no partition table now"
 
 # A shell that has no applets of its own, as BusyBox's has, but takes what is in /mnt.
 PLAIN = (
@@ -57,46 +47,6 @@ exit 1
 END
 chmod 755 /mnt/timeout
 """
-
-Start = Callable[..., Shell]
-
-
-def board_of(setup: str = "") -> str:
-    """The command line of a board that has BusyBox's applets alone, and this kernel's disks."""
-    inside = f"{APPLETS}; {setup or ':'}\nPATH=/mnt exec sh"
-    return f"unshare --mount sh -c {quote(inside)}"
-
-
-@pytest.fixture
-def board() -> Iterator[Start]:
-    with ExitStack() as stack:
-
-        def start(
-            setup: str = "", relay: Callable[[Console], Console] = lambda console: console
-        ) -> Shell:
-            return stack.enter_context(attached(board_of(setup), relay))
-
-        yield start
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "sdcard.img"
-    return with_map(path, an_image(path))
-
-
-def flashed(image: Path, shell: Shell, device: Path, host: HostAddress = HERE) -> Flashed:
-    found = source.find(image)
-    disk = boarddisk.inspect(shell, str(device), needs=found.size)
-    return flash(found, shell, disk, host)
-
-
-def has_table(card: Card) -> bool:
-    return card.content()[510:512] == SIGNATURE
-
-
-def expected(image: Path, before: bytes) -> bytes:
-    return wanted(image.read_bytes(), blockmap.load(image.with_name("sdcard.img.map")), before)
 
 
 @pytest.mark.root
@@ -140,85 +90,6 @@ def test_a_transfer_that_is_cut_off_is_repeated(image: Path, card: Card, board: 
     flashed(image, shell, card.device)
     assert card.content() == expected(image, old)
     assert int(shell.run("wc -l </mnt/calls").text) > 3
-
-
-@pytest.mark.root
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (f"flip {9 * MIB + 70_000}", f"first at byte {(9 * MIB + 70_000) // 512 * 512:,}"),
-        (f"wrap {4 * MIB}", "does not hold what was written"),
-        (f"drop {8 * MIB}", "does not hold what was written"),
-        (f"write-error {9 * MIB}", r"can't write .*: Input/output error"),
-        (f"read-error {9 * MIB}", r"can't read its bytes 1,048,576 to 12,.*: Input/output error"),
-        ("flip 100", "first at byte 0"),
-    ],
-)
-def test_a_bad_card_is_found_and_left_without_a_table(
-    image: Path, bad: Card, board: Start, fault: str, words: str
-) -> None:
-    bad.fill()
-    bad.fault(fault)
-    with pytest.raises(DeviceError, match=words) as caught:
-        flashed(image, board(), bad.device)
-    assert not has_table(bad)
-    assert "partition table" in str(caught.value)
-
-
-@pytest.mark.root
-def test_a_card_that_does_not_sync_is_found_before_a_byte(
-    image: Path, bad: Card, board: Start
-) -> None:
-    old = bad.fill()
-    bad.fault("sync-error 1")
-    with pytest.raises(DeviceError, match=r"Input/output error; nothing was written"):
-        flashed(image, board(), bad.device)
-    assert bad.content() == old
-
-
-@pytest.mark.root
-def test_an_image_that_is_damaged(image: Path, card: Card, board: Start) -> None:
-    card.fill()
-    with image.open("r+b") as file:
-        file.seek(9 * MIB)
-        file.write(b"?")
-    with pytest.raises(ConfigError, match=f"is damaged.*{NO_TABLE}"):
-        flashed(image, board(), card.device)
-    assert not has_table(card)
-
-
-@pytest.mark.root
-def test_a_console_that_is_lost(image: Path, card: Card, tmp_path: Path) -> None:
-    card.fill()
-
-    def relay(console: Console) -> Console:
-        return Closes(console, cue=b"flushbufs", words=b"")
-
-    with (
-        pytest.raises(ConsoleError, match=NO_TABLE),
-        attached(board_of(), relay) as shell,
-    ):
-        flashed(image, shell, card.device)
-    assert not has_table(card)
-
-
-@pytest.mark.root
-def test_ctrl_c_leaves_a_shell_and_no_table(image: Path, card: Card, board: Start) -> None:
-    card.fill()
-    notes = []
-
-    def interrupt(event: Event) -> None:
-        if event.kind == "note":
-            notes.append(event.text)
-        if event.kind == "progress":
-            raise KeyboardInterrupt
-
-    shell = board()
-    with events.listening(interrupt), pytest.raises(KeyboardInterrupt):
-        flashed(image, shell, card.device)
-    assert [NO_TABLE in note for note in notes] == [True]
-    assert not has_table(card)
-    assert shell.run("echo alive").text == "alive\n"
 
 
 @pytest.mark.root
@@ -302,13 +173,10 @@ def test_as_a_person_types_it(image: Path, card: Card, tmp_path: Path) -> None:
 IMAGES = '[[image]]\ntype = "cpio"\n[[image]]\ntype = "sdcard"\n'
 
 
-def built(directory: Path, root: str) -> Build:
+def card_of(directory: Path, root: str) -> Build:
     """qemu-aarch64 with / where ``root`` says, and a card for it."""
     directory.mkdir()
-    (directory / "recipe.toml").write_text(f'board = "qemu-aarch64"\nroot = "{root}"\n{IMAGES}')
-    ran = rootfs_tool("build", directory / "recipe.toml", "-o", directory / "out", timeout=600)
-    assert ran.status == 0, ran.said
-    return manifest.load(directory / "out")
+    return manifest.load(built(directory, f'root = "{root}"\n{IMAGES}'))
 
 
 @contextmanager
@@ -323,7 +191,7 @@ def booted(build: Build, card: Path) -> Iterator[Shell]:
 @pytest.mark.root
 @pytest.mark.qemu
 def test_a_board_flashes_the_card_that_it_then_starts_from(tmp_path: Path) -> None:
-    in_ram, on_card = built(tmp_path / "ram", "ram"), built(tmp_path / "card", "card")
+    in_ram, on_card = card_of(tmp_path / "ram", "ram"), card_of(tmp_path / "card", "card")
     image, disk = on_card.image("sdcard"), tmp_path / "disk"
     old = b"\xa5" * (256 * MIB)
     disk.write_bytes(old)
@@ -348,7 +216,7 @@ def test_a_board_flashes_the_card_that_it_then_starts_from(tmp_path: Path) -> No
 
 @pytest.mark.qemu
 def test_what_is_below_an_overlay_is_not_written(tmp_path: Path) -> None:
-    build = built(tmp_path / "overlay", "overlay")
+    build = card_of(tmp_path / "overlay", "overlay")
     with booted(build, tmp_path / "card") as shell:
         assert "overlay / overlay" in shell.run("cat /proc/mounts").text
         with pytest.raises(DeviceError, match="holds / of the running system"):

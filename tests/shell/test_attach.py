@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from rootfs_tool.console import connect
 from rootfs_tool.console.base import Console, Line
 from rootfs_tool.console.process import ProcessConsole
 from rootfs_tool.console.transcript import recorded
 from rootfs_tool.errors import ConsoleError, ConsoleTimeout
-from rootfs_tool.events import listening
-from rootfs_tool.shell import Shell
+from rootfs_tool.shell import Shell, login
 from rootfs_tool.shell.login import Allowed
-from tests.console.uart import uart
 from tests.shell.boards import LINE, KernelTalks, Relay, attached, script, until
 
 PROMPT = b"# " if os.geteuid() == 0 else b"$ "
@@ -40,7 +37,14 @@ exec sh -i
 """
 
 
-def _answers(shell: Shell) -> bool:
+@pytest.fixture
+def no_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first key comes at once: where no boot loader can be, nobody waits for its countdown."""
+    _, *later = login._PAUSES
+    monkeypatch.setattr(login, "_PAUSES", (0.2, *later))
+
+
+def answers(shell: Shell) -> bool:
     return shell.run("echo here; exit 3").output == b"here\n"
 
 
@@ -48,9 +52,10 @@ def test_a_prompt_after_a_boot(program: str, tmp_path: Path) -> None:
     boot = "".join(f"echo '[    {n}.000000] booting # $ '\n" for n in range(9))
     command = script(tmp_path, boot + "exec " + program.replace("busybox sh", "busybox sh -i"))
     with attached(command) as shell:
-        assert _answers(shell)
+        assert answers(shell)
 
 
+@pytest.mark.usefixtures("no_boot")
 def test_a_prompt_that_came_and_went(program: str) -> None:
     """Nothing will come by itself: the prompt has been read by another program."""
     console = ProcessConsole(program)
@@ -60,32 +65,34 @@ def test_a_prompt_that_came_and_went(program: str) -> None:
         while console.read(0.1):
             pass
         shell = Shell.attach(console, LINE, timeout=10)
-        assert _answers(shell)
+        assert answers(shell)
         shell.leave()
 
 
+@pytest.mark.usefixtures("no_boot")
 def test_an_open_quote(program: str) -> None:
     console = ProcessConsole(program)
     with closing(console):
         until(console, PROMPT)
         console.write(b"echo 'open\r")
         shell = Shell.attach(console, LINE, timeout=10)
-        assert _answers(shell)
+        assert answers(shell)
         shell.leave()
 
 
+@pytest.mark.usefixtures("no_boot")
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_agent_of_a_run_that_was_killed(program: str, tmp_path: Path, busy: bool) -> None:
     console = ProcessConsole(program)
     with closing(console):
         first = Shell.attach(console, LINE, timeout=10)
-        assert _answers(first)
+        assert answers(first)
         if busy:
             first._wire.send(first._wire.number(), f"r echo $$ >{tmp_path}/pid; sleep 1000")
             while not (tmp_path / "pid").exists():
                 assert not console.read(0.01)
         second = Shell.attach(console, LINE, timeout=10)
-        assert _answers(second)
+        assert answers(second)
         marks = {
             path.name.split("-")[2].partition(".")[0] for path in tmp_path.glob(".rootfs-tool*")
         }
@@ -94,6 +101,7 @@ def test_the_agent_of_a_run_that_was_killed(program: str, tmp_path: Path, busy: 
         assert not list(tmp_path.glob(".rootfs-tool*"))
 
 
+@pytest.mark.usefixtures("no_boot")
 def test_settings_of_the_terminal_are_put_back(program: str) -> None:
     console = ProcessConsole(program)
     with closing(console):
@@ -115,7 +123,7 @@ def _settings(console: ProcessConsole) -> list[Any]:
 
 def test_login_without_a_password(program: str, tmp_path: Path) -> None:
     with attached(script(tmp_path, GETTY)) as shell:
-        assert _answers(shell)
+        assert answers(shell)
 
 
 def test_login_with_a_password(
@@ -125,7 +133,7 @@ def test_login_with_a_password(
     console = ProcessConsole(script(tmp_path, "want='s3cr et'\n" + GETTY))
     with closing(console), recorded(console, tmp_path / "console.log") as written:
         shell = Shell.attach(written, LINE, timeout=10)
-        assert _answers(shell)
+        assert answers(shell)
         shell.leave()
     assert "s3cr" not in (tmp_path / "console.log").read_text()
 
@@ -153,13 +161,13 @@ def test_a_login_that_a_kernel_message_hides(program: str, tmp_path: Path) -> No
         return KernelTalks(console, seed=1, distance=6)
 
     with attached(script(tmp_path, GETTY), relay) as shell:
-        assert _answers(shell)
+        assert answers(shell)
 
 
 def test_press_enter_to_activate(program: str, tmp_path: Path) -> None:
     text = "printf '\\nPlease press Enter to activate this console. '; read -r _; exec sh -i"
     with attached(script(tmp_path, text)) as shell:
-        assert _answers(shell)
+        assert answers(shell)
 
 
 def test_u_boot_s_prompt(tmp_path: Path) -> None:
@@ -215,7 +223,7 @@ def test_a_full_tmp_is_an_error_and_not_an_answer(
             with pytest.raises(ConsoleError, match=f"{room} is full") as caught:
                 shell.run(command, on_output=(lambda _: None) if streamed else None)
             assert not isinstance(caught.value, ConsoleTimeout)
-            assert _answers(shell)
+            assert answers(shell)
     finally:
         subprocess.run(["umount", room], check=True)
 
@@ -225,7 +233,7 @@ def test_another_user_logs_in(program: str, tmp_path: Path) -> None:
     console = ProcessConsole(script(tmp_path, GETTY.replace("= root", "= operator")))
     with closing(console):
         shell = Shell.attach(console, line, timeout=10)
-        assert _answers(shell)
+        assert answers(shell)
         shell.leave()
 
 
@@ -248,73 +256,7 @@ def test_a_person_is_asked_for_the_password(
     person = _Asked()
     with closing(console), recorded(console, tmp_path / "console.log") as written:
         shell = Shell.attach(written, LINE, timeout=10, allowed=Allowed(ask_password=person))
-        assert _answers(shell)
+        assert answers(shell)
         shell.leave()
     assert person.prompts == ["password of root on the board"]
     assert "s3cr" not in (tmp_path / "console.log").read_text()
-
-
-U_BOOT = """
-printf 'U-Boot 2025.01\\n\\nHit any key to stop autoboot:  1 '
-%s
-while :; do
-    printf '\\n=> '; read -r line
-    case $line in *boot) break ;; *) echo "Unknown command '$line'" ;; esac
-done
-printf 'Starting kernel ...\\n\\n'
-exec sh -i
-"""
-STOPPED = "read -r _; printf '\\b\\b\\b 0 '"
-FELL = "printf '\\b\\b\\b 0 \\n** Booting bootflow\\nBad Linux ARM64 Image magic!\\n'"
-
-
-def test_u_boot_is_told_to_boot_where_that_is_allowed(tmp_path: Path) -> None:
-    console = ProcessConsole(script(tmp_path, "printf '=> '; read -r _\n" + U_BOOT % ":"))
-    with closing(console):
-        until(console, b"=> ")
-        shell = Shell.attach(console, LINE, timeout=20, allowed=Allowed(boot=True))
-        assert _answers(shell)
-        shell.leave()
-
-
-def test_u_boot_that_found_nothing_says_what_it_tried(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ConsoleError, match="found nothing that it could boot") as caught,
-        closing(ProcessConsole(script(tmp_path, U_BOOT % FELL))) as console,
-    ):
-        Shell.attach(console, LINE, timeout=20, allowed=Allowed(boot=True))
-    assert "Bad Linux ARM64 Image magic!" in caught.value.tail
-
-
-def test_a_countdown_that_our_own_key_stopped_goes_on(tmp_path: Path) -> None:
-    """The board was off: what was typed then waits in its serial port until it counts down."""
-    off = "stty -echo; sleep 2; stty echo\n"  # it stays off until a key or two have been pressed
-    with attached(script(tmp_path, off + U_BOOT % STOPPED)) as shell:
-        assert _answers(shell)
-
-
-def test_a_board_that_is_off_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rootfs_tool.shell.login._PAUSES", (0.1, 0.1, 0.1, 0.1))
-    notes: list[str] = []
-    off = "stty -echo; sleep 3; stty echo; echo '[    0.000000] Linux version 6'; exec sh -i"
-    with (
-        listening(lambda event: notes.append(event.text)),
-        attached(script(tmp_path, off)) as shell,
-    ):
-        assert _answers(shell)
-    assert "nothing comes from the board: is it off? waiting" in notes
-
-
-def test_the_rate_of_the_board_is_found() -> None:
-    notes: list[str] = []
-    board = ProcessConsole("busybox sh")
-    with (
-        closing(board),
-        uart(board, 57600) as relay,
-        closing(connect(relay.device, LINE)) as console,
-        listening(lambda event: notes.append(event.text)),
-    ):
-        shell = Shell.attach(console, LINE, timeout=40)
-        assert _answers(shell)
-        shell.leave()
-    assert "the board speaks at 57600 baud, not at 115200: [console] baudrate = 57600" in notes

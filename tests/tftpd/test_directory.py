@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,56 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from rootfs_tool.errors import ConfigError
 from rootfs_tool.tftpd import beneath
 from rootfs_tool.tftpd.base import Code, Refused
 from rootfs_tool.tftpd.directory import Directory
-from rootfs_tool.tftpd.names import rule
+from tests.tftpd.conftest import SECRET
 
 NOBODY = 65534
 PEER = "192.0.2.7"
-SECRET = b"secret"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """What is served, beside what must not be."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret.txt").write_bytes(SECRET)
-    root = tmp_path / "root"
-    (root / "sub" / "deep").mkdir(parents=True)
-    (root / "file").write_bytes(b"file")
-    (root / "sub" / "file").write_bytes(b"sub/file")
-    (root / "sub" / "deep" / "file").write_bytes(b"sub/deep/file")
-    (root / "empty").touch()
-    (root / "back\\slash").write_bytes(b"literal")
-    (root / os.fsdecode(b"na\xefve")).write_bytes(b"naive")
-    (root / "a name with spaces").write_bytes(b"spaces")
-    links = {
-        "out": "../outside/secret.txt",
-        "absolute": str(outside / "secret.txt"),
-        "absolute-inside": str(root / "file"),
-        "outside": "../outside",
-        "up": "..",
-        "round": "sub/../../root/file",
-        "inside": "sub/file",
-        "sub/inside": "../file",
-        "sub/deep/directory": "..",
-        "chain": "chain1",
-        "chain1": "sub/inside",
-        "chain-out": "chain-out1",
-        "chain-out1": "sub/../out",
-        "loop": "loop",
-        "dangling": "nothing",
-        "magic": "/proc/self/root/etc/passwd",
-    }
-    for name, target in links.items():
-        (root / name).symlink_to(target)
-    os.mkfifo(root / "fifo")
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(str(root / "socket"))
-    return root
 
 
 @pytest.fixture(params=[beneath.by_kernel, beneath.by_walk], ids=["kernel", "walk"])
@@ -261,61 +217,3 @@ def test_a_container_that_forbids_it_gets_the_walk(root: Path, answer: int) -> N
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "file\n"
-
-
-@pytest.fixture
-def boards(root: Path) -> Iterator[Directory]:
-    (root / "1a2b3c4d").mkdir()
-    (root / "1a2b3c4d" / "start4.elf").write_bytes(b"its own")
-    (root / "start4.elf").write_bytes(b"everybody's")
-    with closing(Directory(root)) as directory:
-        yield directory
-
-
-def test_a_raspberry_pi_has_its_own_files_or_everybody_s(boards: Directory) -> None:
-    own = boards.open(b"1a2b3c4d/start4.elf", PEER)
-    other = boards.open(b"deadbeef/start4.elf", PEER)
-    by_mac = boards.open(b"dc-a6-32-01-02-03/start4.elf", PEER)
-    assert [os.read(one.fd, 100) for one in (own, other, by_mac)] == [
-        b"its own",
-        b"everybody's",
-        b"everybody's",
-    ]
-    assert own.note == "Raspberry Pi 1a2b3c4d"
-    assert (other.note, other.name) == ("Raspberry Pi deadbeef", "start4.elf")
-    assert by_mac.note == "Raspberry Pi dc-a6-32-01-02-03"
-    for one in (own, other, by_mac):
-        os.close(one.fd)
-
-
-def test_a_board_with_a_directory_gets_nothing_of_the_others(boards: Directory) -> None:
-    with pytest.raises(Refused) as refused:
-        boards.open(b"1a2b3c4d/file", PEER)
-    assert refused.value.code is Code.NOT_FOUND
-
-
-def test_a_name_of_terminal_escapes_is_told_in_words(boards: Directory, root: Path) -> None:
-    (root / "\x1b[2Jfile").touch()
-    opened = boards.open(b"\x1b[2Jfile", PEER)
-    os.close(opened.fd)
-    assert opened.name == r"\x1b[2Jfile"
-
-
-def test_a_mapped_name_can_leave_no_more_than_another(root: Path) -> None:
-    with (
-        closing(Directory(root, rules=[rule("^boot/=../outside/")])) as directory,
-        pytest.raises(Refused) as refused,
-    ):
-        directory.open(b"boot/secret.txt", PEER)
-    assert refused.value.code is Code.ACCESS_VIOLATION
-
-
-def test_what_is_no_directory_is_said(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no directory to serve: .*file"):
-        Directory(root / "file")
-
-
-def test_nothing_may_be_written_unless_said(boards: Directory) -> None:
-    with pytest.raises(Refused) as refused:
-        boards.create(b"new", PEER, None)
-    assert refused.value.code is Code.ACCESS_VIOLATION
