@@ -116,7 +116,7 @@ class Job:
             if self._wire.damaged or (answer and not status):  # sent again it is not run again
                 self._wire.send(self._number, self._request)
                 continue
-            job, status = self._look()
+            job, status = self._look(deadline)
             if job != self._number:  # it never arrived
                 self._wire.send(self._number, self._request)
             elif status.isdigit():
@@ -137,19 +137,26 @@ class Job:
             self._whole = not self.output.data  # there is none
         return answer.fields[1]
 
-    def _look(self) -> tuple[int, str]:
-        """The number of the newest command on the board, and its status; streams its output."""
+    def _look(self, deadline: float) -> tuple[int, str]:
+        """The number of the newest command on the board, and its status; streams its output.
+
+        What still writes at the ``deadline`` is left alone: it may write faster than the line.
+        """
         if not self._watched:
             while True:
                 answer = self._wire.ask("state")
                 if len(answer.fields) > 3 and true(*answer.fields[1:4]):
                     return int(answer.fields[1]), answer.fields[2]
-        while True:
+
+        def goes_on(more: bool, status: str) -> bool:
+            return more and (status != "running" or time.monotonic() < deadline)
+
+        job, status, more = self.output.next_piece(self._number)
+        while goes_on(more, status):
             job, status, more = self.output.next_piece(self._number)
-            if not more:
-                break
-        while self._apart and job == self._number and self.errors.next_piece(self._number)[2]:
-            pass
+        more = self._apart and job == self._number
+        while goes_on(more, status):
+            _, status, more = self.errors.next_piece(self._number)
         return job, status
 
     def collect(self) -> None:

@@ -19,8 +19,8 @@ _SMALL = 32  # on a line that loses bytes, where each comes twice
 _TOGETHER = 8  # of these, sent before the first was answered
 _SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
 _FIRST_NUDGE = 0.7  # seconds after which we press return: it makes the board repeat itself
-_PATIENCE = 0.1  # seconds on top of what the line takes; doubled where nothing comes
-_LONGEST = 1.0
+_PATIENCE = 0.15  # seconds for an answer on top of what the line takes, and from one to the next
+_STALL = 2.0  # seconds for any answer at all, once there was none
 
 
 class Upload:
@@ -54,7 +54,8 @@ class Upload:
         self._pieces: dict[int, str] = {}
         self._batch: list[int] = []
         self._owed = 0  # answers to empty lines, which say nothing of the others
-        self._patience = _PATIENCE
+        self._refused = 0  # answers that say that a line came damaged
+        self._asked = False
         self._cut(0)
 
     def until_answered(self, deadline: float) -> Answer | None:
@@ -83,10 +84,10 @@ class Upload:
                 return result
             if (heard := self._hear()) > answered:
                 limit, answered = now + _SECONDS, heard
+                due = max(due, now + _PATIENCE)
             if now >= due or (answered and self._is_answered(answered)):
-                size = self._send()
-                answered = 0
-                due = time.monotonic() + 2 * self._wire.seconds(size) + self._patience
+                pause = self._go_on()
+                due, answered = time.monotonic() + pause, 0
             elif not self._wire.receive(QUIET) and sight(screen(self._wire.stream)) in _PROMPTS:
                 return None
             now = time.monotonic()
@@ -99,13 +100,20 @@ class Upload:
         self._taken.update(taken)
         if marks:
             self._there = int(marks[-1][1])
-        return len(taken) + max(0, len(marks) - len(taken) - self._owed)
+        self._refused = max(0, len(marks) - len(taken) - self._owed)
+        return len(taken) + self._refused
 
     def _marks(self) -> list[tuple[bytes, bytes]]:
         return self._mark.findall(kernellog.strip(bytes(self._wire.stream.held))[0])
 
-    def _send(self) -> int:
-        """The next lines, or an empty one to which the board says how far it is; their size."""
+    def _go_on(self) -> float:
+        """Send the next lines, or ask how far the board is; the seconds to wait for an answer."""
+        silent = not self._refused and not any(map(self._arrived, self._batch))
+        if self._batch and silent and not self._asked:
+            self._asked = True  # it may only be late: one more copy of all of it would not help
+            self._write("\r")
+            return _STALL
+        self._asked = False
         self._judge()
         missing = self._missing()
         if not missing and not self._batch and self._lacks():
@@ -114,11 +122,14 @@ class Upload:
             self._cut(self._there or 0)
         self._batch = missing[: self._window if self.wary else 1]
         lines = "".join(self._line(offset) for offset in self._batch) or "\r"
+        self._write(lines)
+        return 2 * self._wire.seconds(len(lines)) + _PATIENCE
+
+    def _write(self, lines: str) -> None:
         self._owed = max(0, self._owed - len([one for one in self._marks() if not one[0]]))
-        self._owed += not self._batch
+        self._owed += lines == "\r"
         self._wire.forget()
         self._wire.write(lines.encode())
-        return len(lines)
 
     def _missing(self) -> list[int]:
         """Where the pieces begin that the board has not; known once it has said anything."""
@@ -148,10 +159,8 @@ class Upload:
         if arrived := sum(map(self._arrived, self._batch)):
             for _ in range(arrived):
                 self._wire.pace.arrived()
-            self._patience = _PATIENCE
             return
         self._wire.pace.damaged()
-        self._patience = min(_LONGEST, 2 * self._patience)
         if not self.wary:
             self.wary = True
             self._cut(self._there or 0)

@@ -107,6 +107,14 @@ def test_a_command_that_never_ends(shell: Shell, tmp_path: Path, command: str) -
     assert shell.run("echo next").output == b"next\n"
 
 
+def test_a_command_that_writes_faster_than_the_line_takes_is_ended(shell: Shell) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ConsoleTimeout, match="did not end within 1 s"):
+        shell.run("head -c 90000000 /dev/zero; sleep 100", timeout=1, on_output=lambda _: None)
+    assert time.monotonic() - begun < 10
+    assert shell.run("echo next").output == b"next\n"
+
+
 def _ends(process: int) -> bool:
     """Whether it is gone, now or in a moment: SIGKILL does not wait for its work."""
     deadline = time.monotonic() + 2

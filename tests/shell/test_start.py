@@ -80,6 +80,7 @@ def test_a_board_that_is_slow_to_say_anything(program: str, start: bytes) -> Non
     """What was pressed to wake it is answered too, later, and says nothing of what came since."""
     with attached(program, lambda console: Late(console, start, 1.5)) as shell:
         assert shell.run("seq 40; exit 3").output == NUMBERS
+        assert shell._wire.copies == 2  # the line is as good as any
 
 
 def test_one_byte_in_a_hundred_lost_each_way(tmp_path: Path) -> None:
