@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import socket
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +15,24 @@ from typing import Literal
 
 from rootfs_tool import tftp
 from rootfs_tool.checks.fetch import BLOCK_SIZES, PATIENCE, SLOWEST
-from rootfs_tool.errors import ConsoleError
+from rootfs_tool.errors import ConfigError, ConsoleError
+from rootfs_tool.events import note
 from rootfs_tool.shell import Shell
 
 Over = Literal["auto", "tftp", "line"]
 
 _WORTH = 65536  # bytes; a smaller file has passed the line before the network is found out about
 _TRY = 3  # seconds for a file of a few bytes
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ConfigError when two files of those ``names`` would become one."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ConfigError(
+                f"{times} files are called {name}: the last would replace the others",
+                hint="one at a time, each with a DEST of its own",
+            )
 
 
 class Carrier:
@@ -42,14 +55,17 @@ class Carrier:
         return bool(self._ours)
 
     def to_board(self, file: Path, to: str) -> bool:
-        """Have the board fetch ``file`` to its path ``to``; False when it did not."""
+        """Have the board fetch ``file`` to its path ``to``; False when it could not.
+
+        Raises ConsoleError if there is no other way.
+        """
         size = file.stat().st_size
         name = secrets.token_hex(8)
         with tftp.serve({name: file}, self._ours) as server:
             return self._transfer(f"-g -l {quote(to)} -r {name}", size, server)
 
     def from_board(self, path: str, size: int, to: Path) -> bool:
-        """Have the board send ``path``, of ``size`` bytes, to ``to``; False when it did not."""
+        """Have the board send ``path``, of ``size`` bytes, to ``to``; the rest as `to_board`."""
         if not self.leads(size):
             return False
         name = secrets.token_hex(8)
@@ -57,12 +73,19 @@ class Carrier:
             return self._transfer(f"-p -l {quote(path)} -r {name}", size, server)
 
     def _transfer(self, files: str, size: int, server: tftp.Server) -> bool:
-        seconds = PATIENCE + size / SLOWEST
+        seconds, reason = PATIENCE + size / SLOWEST, ""
         for block in BLOCK_SIZES:
-            command = f"tftp -b {block} {files} {server.address} {server.port} 2>/dev/null"
+            command = f"tftp -b {block} {files} {server.address} {server.port} 2>&1"
             ran = self._shell.run(f"timeout {seconds:.0f} {command}", timeout=seconds + 10)
             if ran.status == 0:
                 return True
+            said = ran.text.replace("\r", "\n").strip().rpartition("\n")[2]
+            reason = said or f"the board's tftp ended with status {ran.status}"
+        if self._over == "tftp":
+            raise ConsoleError(
+                f"TFTP did not bring it: {reason}", hint="--over line takes the serial line"
+            )
+        note(f"TFTP did not bring it: {reason}; it goes over the line")
         return False
 
     @cached_property

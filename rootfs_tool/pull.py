@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rootfs_tool.carrier import Carrier, Over
+from rootfs_tool.carrier import Carrier, Over, check_names
 from rootfs_tool.events import note, step
 from rootfs_tool.shell import Shell
 from rootfs_tool.transfer import Received, fetch
@@ -16,8 +16,10 @@ def pull(
 ) -> Iterator[Received]:
     """Fetch files of the board to ``to``, a directory if there are several; each as it is here.
 
-    Raises ConfigError for what is no file or cannot be written here, and ConsoleError.
+    Raises ConfigError for two of one name, what is no file or cannot be written here, and
+    ConsoleError.
     """
+    check_names([name.rstrip("/").rpartition("/")[2] for name in names])
     carrier = Carrier(shell, over)
     for name in names:
         with step(f"pull {name}"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rootfs_tool import elf
 from rootfs_tool.arch import Arch
-from rootfs_tool.carrier import Carrier, Over
+from rootfs_tool.carrier import Carrier, Over, check_names
 from rootfs_tool.errors import ConfigError
 from rootfs_tool.events import note, step
 from rootfs_tool.shell import Shell
@@ -21,7 +21,8 @@ def push(
 ) -> list[Sent]:
     """Send ``files`` to ``to`` on the board, a directory if there are several.
 
-    Raises ConfigError, before anything is sent when a file is not there, and ConsoleError.
+    Raises ConfigError, before anything is sent when a file is not there or two have one name, and
+    ConsoleError.
     """
     for file in files:
         if not file.is_file():
@@ -30,6 +31,7 @@ def push(
             raise ConfigError(
                 f"{file} is not a regular file", hint="tar packs a directory into a file"
             )
+    check_names([file.name for file in files])
     place = to if len(files) == 1 else f"{to.rstrip('/')}/"
     carrier = Carrier(shell, over)
     sent = []

@@ -52,6 +52,8 @@ def test_there_and_back(tmp_path: Path, file: Path) -> None:
         (("pull", "/etc/passwd", "/etc/group", "/no/such"), 2, "/no/such is not a directory"),
         (("pull", "/no/such"), 2, "the board has no /no/such"),
         (("pull", "/etc/passwd", "/no/such/place"), 2, "/no/such/place"),
+        (("pull", "/etc/passwd", "/usr/passwd", "/tmp"), 2, "2 files are called passwd"),
+        (("push", "/etc/passwd", "/etc/../etc/passwd", "/tmp"), 2, "2 files are called passwd"),
     ],
 )
 def test_what_cannot_be_done_is_said(words: tuple[str, ...], status: int, said: str) -> None:
@@ -76,6 +78,29 @@ def test_over_its_network(tmp_path: Path, file: Path) -> None:
     assert "60,000 bytes by TFTP, whole" in ran.stderr
     assert (back.read_bytes(), back.stat().st_mode & 0o777) == (CONTENT, 0o600)
     assert {one.name for one in tmp_path.iterdir()} == {file.name, there.name, back.name}
+
+
+def test_a_network_that_brings_less_than_all(tmp_path: Path, file: Path) -> None:
+    """A board's tftp that fetches a test's few bytes and no file."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "tftp").write_text(
+        '#!/bin/sh\ncase $* in *" -l - "*) exec busybox tftp "$@" ;; esac\n'
+        'echo "tftp: server error: (3) no room" >&2\nexit 1\n'
+    )
+    (programs / "tftp").chmod(0o755)
+    said = subprocess.check_output(["ip", "-4", "-o", "addr"], text=True)
+    if all(" 127." in line for line in said.splitlines()):
+        pytest.skip("this host has no address but the loopback's")
+    board = ("--console", f"exec:env PATH={programs}:/usr/bin:/bin dash -i")
+    ran = rootfs_tool("push", *board, "--over", "tftp", file, tmp_path / "b")
+    assert ran.status == 7, ran.said
+    assert "TFTP did not bring it: tftp: server error: (3) no room" in ran.stderr
+    (tmp_path / "larger").write_bytes(CONTENT * 2)
+    ran = rootfs_tool("push", *board, tmp_path / "larger", tmp_path / "b")
+    assert ran.status == 0, ran.said
+    assert "no room; it goes over the line" in ran.stderr
+    assert (tmp_path / "b").read_bytes() == CONTENT * 2
 
 
 def test_a_board_without_a_network(tmp_path: Path, file: Path) -> None:
