@@ -25,6 +25,7 @@ Reach = Callable[[int], tuple[str, int] | None]
 
 _TIMEOUT = 30.0  # seconds that the board may take
 _MOST_FILES = 6
+_PATH = "/usr/bin"  # where all four of templates/init/profile.j2's PATH lead (initscripts.py)
 _OF_FILES = ("not found", "no such file", "denied", "busy", "format", "syntax error", "elf")
 
 
@@ -56,14 +57,14 @@ def _paths(said: str, subject: Subject) -> Iterator[str]:
         yield f"/tmp/{subject.program.name}"
     moved = re.search(r"\bcd\s+([\w./+-]+)", subject.command)
     places = [moved[1]] if moved else [".", "/tmp", "/", "/root"]
-    for name in re.findall(r": ([\w+-][\w.+-]*): not found", said):
-        yield from (f"{place}/{name}" for place in ("/usr/bin", "/usr/local/bin"))
+    sought = re.findall(r": ([\w+-][\w.+-]*): not found", said)
+    yield from (f"{_PATH}/{name}" for name in sought)
     for word in re.findall(
         r"[\w./+-]*/[\w.+-]+|(?<!\S)[\w+-]+\.out\b", f"{subject.command}\n{said}"
     ):
         if word.startswith("/"):
             yield word
-        else:
+        elif word not in sought:  # a name alone is looked for on PATH, wherever else it is
             name = str(PurePosixPath(word))
             yield from (f"{place.rstrip('/')}/{name}" for place in places)
 

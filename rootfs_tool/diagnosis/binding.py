@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from rootfs_tool.diagnosis.base import Diagnosis, Evidence, listener, shown
+from rootfs_tool.diagnosis.base import Diagnosis, Evidence, addresses, listener, shown
 from rootfs_tool.diagnosis.reach import nobody_listens, not_for_us
 from rootfs_tool.netstate.listening import listening
 
+# ip's and ifconfig's own words, who bind nothing.
+_OF_INTERFACES = re.compile(r"\bRTNETLINK answers|\bSIOC\w+")
+# A call's name, not a part of a path or of an option.
+_BIND = re.compile(r"(?<![\w./-])(?:bind|listen)(?:ing)?\b(?![/.])", re.IGNORECASE)
+_OF_FILES = re.compile(r"/\S+\.sock\b|\bunix\b")
 _MOST = 3  # connections that are shown
 
 
@@ -19,10 +25,12 @@ def not_ours(e: Evidence) -> Iterator[Diagnosis]:
     own = [one.ip for one in e.state.addresses]
     lo = e.interface("lo")
     own += [one.ip for one in (lo.addresses if lo else ()) if isinstance(one.ip, IPv4Address)]
-    spoken = [one for one in e.addresses() if one not in own and not one.is_unspecified]
+    said = tuple(one for one in said if not _OF_INTERFACES.search(one))
     if not said:
         return
-    wrong = spoken[0] if spoken else None
+    named = addresses("\n".join(said)) or e.addresses()
+    spoken = [one for one in named if one not in own and not one.is_unspecified]
+    wrong = spoken[0] if len(spoken) == 1 else None
     turned = IPv4Address(wrong.packed[::-1]) if wrong else None
     mend = "bind 0.0.0.0 (INADDR_ANY) in the program, or one of these: " + ", ".join(map(str, own))
     cause = f"the board does not have the address {wrong or 'that the program binds'}"
@@ -39,7 +47,7 @@ def not_ours(e: Evidence) -> Iterator[Diagnosis]:
 
 def taken(e: Evidence) -> Iterator[Diagnosis]:
     """EADDRINUSE: by whom, or by connections that outlive a server."""
-    said = e.errors(errno.EADDRINUSE)
+    said = tuple(one for one in e.errors(errno.EADDRINUSE) if not _OF_FILES.search(one))
     if not said:
         return
     ports = e.ports()
@@ -47,13 +55,13 @@ def taken(e: Evidence) -> Iterator[Diagnosis]:
     pids = [str(program.pid) for one in there for program in one.programs]
     if there:
         who = ", ".join(str(program) for one in there for program in one.programs)
-        which = f"port {there[0].port}" if ports or len(there) == 1 else "the port"
+        which = f"port {there[0].port}" if ports else "the port"
         yield Diagnosis(
             rule="port-taken",
             cause=f"{which} is taken (error 98, EADDRINUSE)"
             + (f": by {who}" if which != "the port" and who else ", by one of these"),
             mend=f"on the board: kill {' '.join(dict.fromkeys(pids))}; or use another port"
-            if pids and (ports or len(there) == 1)
+            if pids and ports
             else "end the program that has it, or use another port",
             evidence=(*said, *map(listener, there)),
         )
@@ -99,7 +107,7 @@ def privileged(e: Evidence) -> Iterator[Diagnosis]:
     """EACCES at a port that only root may open (ip(7), ip_unprivileged_port_start)."""
     said = e.errors(errno.EACCES)
     low = [port for port in e.ports() if port < e.board.first_port]
-    if said and low and any("bind" in line or "listen" in line for line in said):
+    if said and low and any(_BIND.search(line) for line in said):
         port = low[0]
         yield Diagnosis(
             rule="privileged-port",

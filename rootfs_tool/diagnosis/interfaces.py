@@ -26,6 +26,7 @@ def lo_down(e: Evidence) -> Iterator[Diagnosis]:
     own = {LOOPBACK, *(one.ip for one in e.state.addresses if down)}
     unreachable = e.errors(errno.ENETUNREACH)
     to_itself = "localhost" in e.all_said or bool(own & set(e.addresses()))
+    to_itself = to_itself and (e.of_network or bool(e.lines("did not end")))
     if e.subject.interface == "lo" or to_itself or (unreachable and not e.addresses()):
         yield Diagnosis(
             rule="lo-down",
@@ -43,13 +44,13 @@ def lo_down(e: Evidence) -> Iterator[Diagnosis]:
 
 def addresses(e: Evidence) -> Iterator[Diagnosis]:
     """Each interface of the profile that is not as the profile says, one reason each."""
-    if not e.astray:
+    if not e.astray or e.of_ipv6:
         return
     for wanted in e.network.interface:
         seen = e.interface(wanted.name)
         if seen is None or not concerned(e, wanted.name):
             continue
-        found = _elsewhere(e, wanted) or _unlike(wanted, seen)
+        found = _elsewhere(e, wanted) or _unlike(e, wanted, seen)
         if found:
             yield found
 
@@ -67,14 +68,25 @@ def concerned(e: Evidence, name: str) -> bool:
     peers = e.peers() or _name_servers(e)
     if not peers:
         return True
-    ways = [routes.towards(e.state.routes, one) for one in peers]
-    near = {
-        on
-        for on, own in profiled.items()
-        if any(peer in one.network for one in own for peer in peers)
-    }
-    outward = {one.name for one in e.network.interface if one.gateway or one.dhcp}
-    return name in {way.interface for way in ways if way} | (near or outward)
+    return any(name in _interfaces(e, one) for one in peers)
+
+
+def _interfaces(e: Evidence, peer: IPv4Address) -> set[str]:
+    """By which a packet for ``peer`` leaves, by the kernel's table and by the profile's cables.
+
+    Where neither has any, those that would bring a default route.
+    """
+    way = routes.towards(e.state.routes, peer)
+    found = {way.interface} if way else set()
+    for one in e.network.interface:
+        if any(peer in own.network for own in one.ipv4):
+            found.add(one.name)
+    out = [one for one in e.network.interface if one.gateway or one.dhcp]
+    return (
+        found
+        or {one.name for one in out if one.gateway or one.default_route}
+        or {one.name for one in out}
+    )
 
 
 def _name_servers(e: Evidence) -> list[IPv4Address]:
@@ -105,7 +117,7 @@ def _shown(e: Evidence, name: str) -> tuple[str, ...]:
     return (shown(one),) if one else ()
 
 
-def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
+def _unlike(e: Evidence, wanted: Interface, seen: Seen) -> Diagnosis | None:
     there = [one for one in seen.addresses if isinstance(one, IPv4Interface)]
     name, evidence = wanted.name, (shown(seen),)
     for address in wanted.ipv4[:1]:
@@ -121,7 +133,7 @@ def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
         if same is None:
             cause = f"{name} has {there[0]}, and the profile gives it {address}"
             return Diagnosis(rule="other-address", cause=cause, mend=configure, evidence=evidence)
-        if same.network != address.network:
+        if same.network != address.network and _misled(e, wanted, same.network, address.network):
             cause = (
                 f"{name} has the wrong netmask: {same.netmask}, so it takes {same.network} for its "
                 f"own cable; the profile's is {address.netmask}, which is {address.network}"
@@ -137,6 +149,14 @@ def _unlike(wanted: Interface, seen: Seen) -> Diagnosis | None:
             evidence=evidence,
         )
     return None
+
+
+def _misled(e: Evidence, wanted: Interface, there: IPv4Network, right: IPv4Network) -> bool:
+    """Whether a netmask takes somebody for near who is not, or the reverse: it sends him astray."""
+    asked = bool(e.subject.command or e.subject.peer)
+    peers = e.peers() or _name_servers(e) if asked else []
+    hops = [one if one in there or one in right else wanted.gateway for one in peers]
+    return not hops or any((hop in there) != (hop in right) for hop in hops if hop)
 
 
 def _configure(wanted: Interface, address: IPv4Interface) -> str:
@@ -165,7 +185,7 @@ def no_carrier(e: Evidence) -> Iterator[Diagnosis]:
 
 def gateway(e: Evidence) -> Iterator[Diagnosis]:
     """A router that is on no cable of the board's: there is no way by it."""
-    if not e.astray or e.errors(errno.EADDRNOTAVAIL):
+    if not e.astray or e.of_ipv6 or e.errors(errno.EADDRNOTAVAIL):
         return
     own = [one.network for one in e.state.addresses]
     cables = [

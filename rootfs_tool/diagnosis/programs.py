@@ -6,6 +6,8 @@ import errno
 import re
 import stat
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from posixpath import normpath
 
 from rootfs_tool import elfheaders
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence
@@ -29,9 +31,13 @@ def _static(e: Evidence, file: BoardFile) -> str:
 def interpreter(e: Evidence) -> Iterator[Diagnosis]:
     """It says "not found" of a file that is there: what is not there is what starts it."""
     yield from _env(e)
-    for file in e.board.files:
-        missing = re.compile(rf"(?<![\w.+-]){re.escape(_name(file))}'?: (?:not found|No such file)")
-        said = tuple(line for line in e.said.splitlines() if missing.search(line))
+    # By `..` one file has several paths.
+    for file in {normpath(one.path): one for one in reversed(e.board.files)}.values():
+        said = tuple(
+            line
+            for line in e.said.splitlines()
+            if _ABSENT.search(line) and _named(line, file, _NOT_FOUND)
+        )
         if not said:
             continue
         if (there := _not_here(e, file)) is not None:
@@ -50,11 +56,26 @@ def interpreter(e: Evidence) -> Iterator[Diagnosis]:
             )
 
 
+# A shell's words, and those of who runs another program: whoever would read a file has others.
+_ABSENT = re.compile(
+    r": not found$|\b(?:execute|run command|exec\w*)\b.*: No such file"
+    r"|^-?\w*sh: (?:line \d+: )?[\w./+-]+: No such file"
+)
+_NOT_FOUND = r"\W?: (?:not found$|No such file)"
+# What goes to another directory first.
+_MOVED = re.compile(r"\b(?:cd|pushd|chroot|start-stop-daemon)\s|\bsu\s+(?:-\s|-l|--login)")
+
+
 def _not_here(e: Evidence, file: BoardFile) -> Diagnosis | None:
     """Whether ``./name`` was asked for in another directory than the one that has it."""
     here, name = e.board.directory, _name(file)
-    said = e.lines(f"./{name}: not found", f"./{name}': No such file")
-    if not here or not said or re.search(r"\bcd\s", e.subject.command) or not e.subject.command:
+    asked = re.compile(rf"(?<![\w./-])\./{re.escape(name)}(?![\w./+-])")
+    said = tuple(
+        line for line in e.said.splitlines() if _ABSENT.search(line) and asked.search(line)
+    )
+    if not here or not said or not asked.search(e.subject.command):
+        return None
+    if _MOVED.search(e.subject.command):
         return None
     places = [one.path.rpartition("/")[0] or "/" for one in e.board.files if _name(one) == name]
     if here in places:
@@ -70,6 +91,8 @@ def _not_here(e: Evidence, file: BoardFile) -> Diagnosis | None:
 def _env(e: Evidence) -> Iterator[Diagnosis]:
     """A script's first line that has its interpreter looked for by env(1)."""
     for line, name in _ENV.findall(e.said):
+        if name in re.findall(r"[\w.+-]+", e.subject.command):  # the person's env, not a script's
+            continue
         yield Diagnosis(
             rule="no-interpreter",
             cause=f"the script is for {name}, which the board does not have",
@@ -89,7 +112,8 @@ def _wanted(file: BoardFile) -> str | None:
 
 
 _LIBRARY = re.compile(
-    r"error while loading shared libraries: (\S+):|Error loading shared library (\S+):"
+    r"error while loading shared libraries: (\S+): cannot open shared object file: No such file"
+    r"|Error loading shared library (\S+): No such file"
 )
 
 
@@ -119,11 +143,13 @@ def _script(file: BoardFile, said: tuple[str, ...]) -> Iterator[Diagnosis]:
         return
     words = first[2:].split() or ["?"]
     wants = words[0].rpartition("/")[2]
+    if words[0] == "/bin/sh":  # it is there: it speaks to us
+        return
     yield Diagnosis(
         rule="no-interpreter",
         cause=f"{name} is a script for {words[0]}, which the board does not have",
         mend=f"write it for BusyBox, and on the board: sed -i '1s|.*|#!/bin/sh|' {name}"
-        if wants.endswith("sh")
+        if wants in ("bash", "dash", "ksh", "ash", "sh")
         else f'packages = ["{wants}"] in the recipe, if that is its package, and build again',
         evidence=(*said, f"{name}: {first}"),
     )
@@ -184,7 +210,7 @@ def not_allowed(e: Evidence) -> Iterator[Diagnosis]:
 # file says otherwise.
 _EXEC = re.compile(
     r"^(?:-?\w*sh: (?:line \d+: )?|\S+: line \d+: )[\w./+-]+: Permission denied$"
-    r"|can't execute|\bexec"
+    r"|can't execute|(?<![\w./+-])exec(?:v\w*|l\w*)?(?![\w./+-])"
 )
 
 
@@ -208,8 +234,12 @@ def busy(e: Evidence) -> Iterator[Diagnosis]:
             )
 
 
-def _named(line: str, file: BoardFile) -> bool:
-    return _name(file) in line
+def _named(line: str, file: BoardFile, behind: str = "") -> bool:
+    """Whether a line speaks of that file, and has ``behind`` then; a relative path may be it."""
+    name = re.escape(_name(file))
+    spoken = re.findall(rf"(?<![\w.+/-])([\w./+-]*/)?{name}(?![\w/+-]|\.\w){behind}", line)
+    whole = PurePosixPath(file.path)
+    return any(not one.startswith("/") or PurePosixPath(one) == whole.parent for one in spoken)
 
 
 def _name(file: BoardFile) -> str:

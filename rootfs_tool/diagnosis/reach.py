@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from rootfs_tool.diagnosis.base import NO_NAME, Diagnosis, Evidence, ipv6, listener
+from rootfs_tool.diagnosis import told
+from rootfs_tool.diagnosis.base import (
+    NO_NAME,
+    Diagnosis,
+    Evidence,
+    addresses,
+    ipv6,
+    listener,
+    unanswered,
+)
 from rootfs_tool.netstate import routes
 from rootfs_tool.netstate.listening import Listening, listening
 
@@ -32,6 +42,8 @@ def from_board(e: Evidence) -> Iterator[Diagnosis]:
             evidence=_table(e),
         )
         return
+    if way is None and not e.astray:  # whoever replied has been reached, and by some way
+        return
     if way is None:
         yield Diagnosis(
             rule="no-route",
@@ -51,15 +63,17 @@ def from_board(e: Evidence) -> Iterator[Diagnosis]:
 
 def _he_is_there(e: Evidence, peer: IPv4Address, who: str, met: str) -> Iterator[Diagnosis]:
     """Either he says no, or he says nothing: then a firewall does."""
-    if refused := e.errors(errno.ECONNREFUSED):
-        port = next(iter(e.ports()), None)
+    if refused := _refused(e, peer):
+        ports = e.ports_of(refused)
+        port = ports[0] if len(ports) == 1 else None
+        table = "-lun" if _UDP.search("\n".join(refused)) else "-ltn"
         yield Diagnosis(
             rule="refused",
             cause=f"{peer} is there and refuses: nobody listens at "
             f"{f'port {port}' if port else 'that port'} there, or not at this address of it, or a "
             "firewall there says so",
-            mend=f"on {peer}: ss -ltn{f' sport = {port}' if port else ''} shows who listens, and "
-            "at which address; start the server, or have it bind 0.0.0.0",
+            mend=f"on {peer}: ss {table}{f' sport = {port}' if port else ''} shows who listens, "
+            "and at which address; start the server, or have it bind 0.0.0.0",
             evidence=(*refused, met),
         )
     elif rejected := e.errors(errno.EHOSTUNREACH):
@@ -85,6 +99,16 @@ def _he_is_there(e: Evidence, peer: IPv4Address, who: str, met: str) -> Iterator
             "iptables-save, shows its rules",
             evidence=(*e.lines(*_SILENCE), met),
         )
+
+
+# Only connect() of TCP says no at once; to a datagram the next call does.
+_UDP = re.compile(r"\b(?:recv|send|write to)|\budp\b", re.IGNORECASE)
+
+
+def _refused(e: Evidence, peer: IPv4Address) -> tuple[str, ...]:
+    """What was said of a refusal, unless it was said of others than ``peer``."""
+    said = e.errors(errno.ECONNREFUSED)
+    return tuple(one for one in said if peer in addresses(one) or not addresses(one))
 
 
 def _nobody(e: Evidence, who: str, next_hop: IPv4Address, interface: str) -> Diagnosis:
@@ -179,14 +203,13 @@ def nobody_listens(e: Evidence, port: int) -> Iterator[Diagnosis]:
 def to_itself(e: Evidence) -> Iterator[Diagnosis]:
     """A program of the board's was refused by the board itself."""
     own = {IPv4Address("127.0.0.1"), *(one.ip for one in e.state.addresses)}
-    refused = e.errors(errno.ECONNREFUSED)
-    spoken = set(e.addresses())
-    others = [one for one in ipv6(e.all_said) if not one.is_loopback]
-    local = "localhost" in e.all_said or bool(own & spoken) or not (spoken or others)
-    if e.subject.from_host or not refused or not local:
+    refused = tuple(one for one in e.errors(errno.ECONNREFUSED) if not _UDP.search(one))
+    if e.subject.from_host or not refused or not _by_itself(e, refused, own):
         return
     asked = next((one for one in e.addresses() if one in own), IPv4Address("127.0.0.1"))
-    for port in e.ports()[:1]:
+    heard = {one.port for one in listening(e.state) if one.protocol == "tcp"}
+    ports = e.ports_of(refused)
+    for port in (ports if len(ports) == 1 else [one for one in ports if one not in heard])[:1]:
         there = [one for one in listening(e.state) if (one.port, one.protocol) == (port, "tcp")]
         if there and not any(_hears(one, asked) for one in there):
             where = " and ".join(sorted({str(one.address) for one in there}))
@@ -198,6 +221,20 @@ def to_itself(e: Evidence) -> Iterator[Diagnosis]:
                 evidence=(*refused, *map(listener, there)),
             )
         yield from nobody_listens(e, port)
+
+
+_TO = re.compile(r"\bconnect(?:ing|ion)? to (?:host )?([A-Za-z][\w.-]*)")
+_NOBODY = ("localhost", "port", "remote", "server", "the")
+
+
+def _by_itself(e: Evidence, refused: tuple[str, ...], own: set[IPv4Address]) -> bool:
+    """Whether the board's own address was refused; also where nobody at all was named."""
+    named = addresses("\n".join(refused)) or unanswered(e.said, e.subject)
+    if named:
+        return all(one.is_loopback or one in own for one in named)
+    hosts = [*told.hosts(e.subject.command), *_TO.findall(e.said)]
+    others = [one for one in hosts if one not in (*_NOBODY, e.network.hostname)]
+    return not others and all(one.is_loopback for one in ipv6(e.all_said))
 
 
 def _hears(one: Listening, asked: IPv4Address) -> bool:

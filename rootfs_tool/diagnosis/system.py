@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
+from rootfs_tool.diagnosis import told
 from rootfs_tool.diagnosis.base import NO_NAME, Diagnosis, Evidence
 from rootfs_tool.diagnosis.board import Mount, Room
 from rootfs_tool.netstate import routes
@@ -23,7 +24,7 @@ _NSS, _NSS_2_33 = b"libnss_", b"libnss_%s.so%s"
 def names(e: Evidence) -> Iterator[Diagnosis]:
     """No address for a name: a static glibc that has nothing to load, or no name server."""
     said = e.lines(*NO_NAME)
-    if not said:
+    if not said or not e.of_network or _another_server(e):
         return
     content = e.subject.program.read_bytes() if e.subject.program is not None else b""
     static, servers = _NSS in content, e.state.name_servers
@@ -47,6 +48,14 @@ def names(e: Evidence) -> Iterator[Diagnosis]:
         )
     elif any(not isinstance(one, IPv4Address) or _way(e, one) for one in servers):
         yield _no_such_name(e, said, static=static)
+
+
+def _another_server(e: Evidence) -> bool:
+    """Whether nslookup was told whom to ask, and so asks nobody of /etc/resolv.conf."""
+    return any(
+        name == "nslookup" and len([one for one in words if one[:1] != "-"]) > 1
+        for name, words in told.programs(e.subject.command)
+    )
 
 
 def _static_glibc(name: str, said: tuple[str, ...]) -> Diagnosis:
@@ -87,22 +96,23 @@ def _absent(e: Evidence) -> list[IPv4Address]:
     return away if len(away) == len(e.state.name_servers) else []
 
 
-_TIME = (
-    *(
-        "not yet valid",
-        "clock skew",
-        "in the future",
-        "not valid before",
-        "certificate has expired",
-    ),
-    *("modification time", "clock is"),
+_EARLY = re.compile(
+    r"\bnot yet valid|\bnot valid (?:before|yet)|\bclock skew"
+    r"|\b(?:time|stamp|date|s|seconds|minutes|hours|days)\b.*\bin the future\b",
+    re.IGNORECASE,
 )
+_LATE = re.compile(r"\bcertificate has expired|\bclock skew", re.IGNORECASE)
 
 
 def clock(e: Evidence) -> Iterator[Diagnosis]:
     """A board without a battery starts in 1970: TLS and make go by the clock."""
-    said, now = e.lines(*_TIME) or _no_tls(e), e.board.clock
-    if not said or now is None or (now >= _RIGHT_SINCE and abs(now - time.time()) < _ANOTHER_DAY):
+    now = e.board.clock
+    if now is None or (now >= _RIGHT_SINCE and abs(now - time.time()) < _ANOTHER_DAY):
+        return
+    of_clock = _LATE if now > time.time() else _EARLY
+    said = tuple(line.strip() for line in e.said.splitlines() if of_clock.search(line))
+    said = said or _no_tls(e)
+    if not said:
         return
     there = time.strftime("%Y-%m-%d %H:%M", time.gmtime(now))
     follows = (
@@ -124,13 +134,18 @@ def _no_tls(e: Evidence) -> tuple[str, ...]:
     return e.lines("wget: error getting response") if "https://" in e.subject.command else ()
 
 
+# A disk itself has an end and a switch of its own, inotify(7) a limit: no filesystem is meant.
+_DEVICE = re.compile(r"(?<![\w./])/dev/(?!shm/|pts/)\w|\binotify")
+
+
 def read_only(e: Evidence) -> Iterator[Diagnosis]:
     """EROFS: which filesystem, and is it one that can be written at all?"""
-    said = e.errors(errno.EROFS)
+    said = tuple(one for one in e.errors(errno.EROFS) if not _DEVICE.search(one))
     fixed = {"squashfs", "erofs", "iso9660", "cramfs", "romfs"}
     mounts = [e.board.mount(path) for path in _paths(said) or _moved(e)] if said else []
     locked = [one for one in mounts if one is not None and "ro" in one.options]
-    locked = locked or [one for one in e.board.mounts if said and _interesting(one)]
+    others = [one for one in e.board.mounts if said and _interesting(one)]
+    locked = locked or (others if len(others) == 1 or not mounts else [])
     for one in locked[:1]:
         yield Diagnosis(
             rule="read-only",
@@ -168,6 +183,7 @@ def _written(e: Evidence) -> list[Mount]:
 def full(e: Evidence) -> Iterator[Diagnosis]:
     """ENOSPC: which filesystem, of bytes or of inodes."""
     said = e.errors(errno.ENOSPC) or e.lines("has no room")
+    said = tuple(one for one in said if not _DEVICE.search(one))
     if not said:
         return
     paths = [str(mount.path) for path in _paths(said) if (mount := e.board.mount(path))]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from rootfs_tool.diagnosis import told
 from rootfs_tool.diagnosis.base import Diagnosis, Evidence
 from rootfs_tool.diagnosis.host import Serves, below
 from rootfs_tool.netstate import outside
@@ -14,6 +15,7 @@ from rootfs_tool.netstate import outside
 _OVERHEAD = 32  # bytes: the headers of IPv4 and UDP, and TFTP's own 4 (RFC 2348)
 _USUAL = 69
 
+_TFTP = re.compile(r"(?<![\w/.-])tftp\b(?!/)(?!: can't open)", re.IGNORECASE)
 _SILENCE = ("tftp: timeout", "no answer to the tftp request", "tftp: recv: connection refused")
 _KILLED = ("terminated", "exited 143", "exited 124", "connection refused")  # by `timeout`
 
@@ -26,34 +28,34 @@ class _Request:
     host: str
     port: int
     block_size: int
+    sends: bool
 
 
 def _request(e: Evidence) -> _Request | None:
-    line = re.search(r"\btftp\s+([^\n;|&>]*)", e.subject.command)
-    if line is None:
-        return None
-    name = re.search(r"-r\s*(\S+)", line[1]) or re.search(r"-l\s*(\S+)", line[1])
-    size = re.search(r"-b\s*(\d+)", line[1])
-    words = re.sub(r"-[lrb]\s*\S+|-\S+", "", line[1]).split()
-    if name is None or not words:
-        return None
-    port = int(words[1]) if len(words) > 1 and words[1].isdigit() else _USUAL
-    return _Request(
-        name=name[1].strip("'\""),
-        host=words[0],
-        port=port,
-        block_size=int(size[1]) if size else 512,
-    )
+    for path, words in told.programs(e.subject.command):
+        options, rest = told.operands(words, "gpl:r:b:")
+        name = options.get("-r") or options.get("-l")
+        if path.rpartition("/")[2] != "tftp" or not name or not rest:
+            continue
+        size = options.get("-b", "")
+        return _Request(
+            name=name,
+            host=rest[0],
+            port=int(rest[1]) if len(rest) > 1 and rest[1].isdecimal() else _USUAL,
+            block_size=int(size) if size.isdecimal() else 512,
+            sends="-p" in options,
+        )
+    return None
 
 
 def not_found(e: Evidence) -> Iterator[Diagnosis]:
     """The server is there and has no such file, or has it in another folder."""
     # The number is RFC 1350's; the text is as each server likes.
     said = e.lines("tftp: server error: (1)")
-    said += tuple(one for one in e.lines("file not found", "no such file") if "tftp" in one)
+    said += tuple(one for one in e.lines("file not found", "no such file") if _TFTP.search(one))
     said = tuple(dict.fromkeys(said))
     asked = _request(e)
-    if not said or asked is None:
+    if not said or asked is None or asked.sends:
         return
     servers = [one for one in e.here.servers if one.port == asked.port and one.root]
     for server in servers:
@@ -179,6 +181,8 @@ def _too_large(e: Evidence, asked: _Request, said: tuple[str, ...]) -> Diagnosis
     except ValueError:
         return None
     met = {one.interface for one in e.state.neighbours if one.address == peer and one.mac}
+    if any(one.address == peer and not one.mac for one in e.state.neighbours):
+        return None  # nobody is there to lose any
     sizes = [one.mtu for one in e.state.interfaces if one.mtu and one.name != "lo"]
     sizes = [one.mtu for one in e.state.interfaces if one.mtu and one.name in met] or sizes
     mtu = min(sizes, default=1500)

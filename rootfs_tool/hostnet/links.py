@@ -27,12 +27,20 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """``direct`` is whether all of it is on the interface's own cable, behind no router."""
+    """``direct`` is whether no router is named: all of it is on a cable, or in a tunnel."""
 
     to: IPv4Network
     device: str
     metric: int
     direct: bool
+
+    @property
+    def default(self) -> bool:
+        """Whether it is the way to the world, or to one half of it.
+
+        Two halves are what a VPN makes, so as to go before the default route and to leave it there.
+        """
+        return self.to.prefixlen < 2
 
 
 def links() -> dict[str, Link]:
@@ -62,8 +70,8 @@ def routes() -> list[Route]:
 
 def default_device() -> str | None:
     """The interface of the default route, the preferred one if there are several."""
-    found = [route for route in routes() if route.to.prefixlen == 0]
-    return min(found, key=lambda route: route.metric).device if found else None
+    found = [route for route in routes() if route.default]
+    return min(found, key=lambda one: (-one.to.prefixlen, one.metric)).device if found else None
 
 
 def _link(row: dict[str, object]) -> Link:

@@ -15,11 +15,12 @@ from rootfs_tool.hostnet.changes import Address, Change, Sysctl, Tap, Up, value
 from rootfs_tool.hostnet.firewall import Chain, Obstacle
 from rootfs_tool.hostnet.journal import Journal
 from rootfs_tool.hostnet.leases import Dnsmasq
-from rootfs_tool.hostnet.links import Link, default_device, routes
+from rootfs_tool.hostnet.links import Link, Route, default_device, routes
 from rootfs_tool.hostnet.nat import engine
 from rootfs_tool.hostnet.wanted import AUTO, NONE, Wanted, check, option_of
 
 _UNMANAGED = "10"  # NMDeviceState of NetworkManager's D-Bus API
+_PREFIX = 24  # of a network that is proposed, in bits
 
 
 def uplink(wanted: Wanted, here: Mapping[str, Link]) -> str | None:
@@ -43,7 +44,7 @@ def uplink(wanted: Wanted, here: Mapping[str, Link]) -> str | None:
 def refuse(wanted: Wanted, here: Mapping[str, Link]) -> None:
     """Raise ConfigError for what must not be done, before anything is."""
     check(wanted)
-    _subnet(wanted)
+    _subnet(wanted, here)
     _address(wanted, here)
     link = here.get(wanted.device)
     if wanted.cable:
@@ -148,21 +149,20 @@ def _here(other: Journal) -> bool:
     return other.namespace == journal.namespace()
 
 
-def _subnet(wanted: Wanted) -> None:
-    for route in routes():
-        if route.to.prefixlen and _within(route.to, wanted.network):
+def _subnet(wanted: Wanted, here: Mapping[str, Link]) -> None:
+    for route in _others():
+        if _within(route.to, wanted.network):
             raise ConfigError(
                 f"{route.to} is behind {route.device}, which {wanted.address} would hide",
-                hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
+                hint=_elsewhere(wanted, here),
             )
-
-        if route.to.prefixlen and wanted.network.subnet_of(route.to):
+        if wanted.network.subnet_of(route.to):
             part = f"{wanted.network} is a part of {route.to}"
-            if route.direct:
+            if _at_home(route, here):
                 raise ConfigError(
                     f"{part}, the network at {route.device}: who has an address of it would be "
                     "hidden",
-                    hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
+                    hint=_elsewhere(wanted, here),
                 )
             note(f"{part}, to which a route by {route.device} leads: it hides that part")
 
@@ -172,22 +172,44 @@ def _address(wanted: Wanted, here: Mapping[str, Link]) -> None:
         if name != wanted.device and any(one.ip == wanted.interface.ip for one in link.addresses):
             raise ConfigError(
                 f"{wanted.interface.ip} is an address of {name} already",
-                hint=f"{option_of(wanted)} {wanted.device} --address {_free()}",
+                hint=_elsewhere(wanted, here),
             )
+
+
+def _others() -> list[Route]:
+    """The routes that a network of ours may hide."""
+    return [route for route in routes() if not route.default]
 
 
 def _within(inner: IPv4Network, outer: IPv4Network) -> bool:
     return inner.overlaps(outer) and inner.prefixlen >= outer.prefixlen
 
 
-def _free() -> str:
-    taken = [route.to for route in routes() if route.to.prefixlen]
+def _at_home(route: Route, here: Mapping[str, Link]) -> bool:
+    """Whether it is the network that its interface has an address of.
+
+    Into a tunnel lead routes without a router too, to networks that are none of this host's.
+    """
+    link = here.get(route.device)
+    return route.direct and link is not None and route.to in [one.network for one in link.addresses]
+
+
+def _elsewhere(wanted: Wanted, here: Mapping[str, Link]) -> str | None:
+    """The same with another address, if one is left; rather one that hides nothing at all."""
+    own = [one.network for link in here.values() for one in link.addresses]
+    ways = [route.to for route in _others()]
+    small = [way for way in ways if way.prefixlen >= _PREFIX]
+    address = _free([*own, *ways]) or _free([*own, *small])
+    return f"{option_of(wanted)} {wanted.device} --address {address}" if address else None
+
+
+def _free(taken: Sequence[IPv4Network]) -> str | None:
     for start in ("10.77", "172.30", "192.168"):
         for third in range(1, 255):
-            network = IPv4Network(f"{start}.{third}.0/24")
+            network = IPv4Network(f"{start}.{third}.0/{_PREFIX}")
             if not any(network.overlaps(one) for one in taken):
-                return f"{network.network_address + 1}/24"
-    return "10.0.0.1/24"
+                return f"{network.network_address + 1}/{_PREFIX}"
+    return None
 
 
 def _cable(device: str, link: Link | None, here: Mapping[str, Link]) -> None:
@@ -197,7 +219,7 @@ def _cable(device: str, link: Link | None, here: Mapping[str, Link]) -> None:
             f"--cable {device}: this host has no such Ethernet port",
             hint=f"there is {', '.join(others) or 'none'}",
         )
-    if device in [route.device for route in routes() if route.to.prefixlen == 0]:
+    if device in [route.device for route in routes() if route.default]:
         raise ConfigError(
             f"--cable {device}: this host's default route leads there; it is no cable to a board"
         )

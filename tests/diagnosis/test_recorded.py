@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rootfs_tool.diagnosis import asking, board
-from rootfs_tool.diagnosis.base import Diagnosis, Evidence
+from rootfs_tool.diagnosis.base import Diagnosis, Evidence, of_network
 from rootfs_tool.diagnosis.chains import CHAINS, diagnose
 from rootfs_tool.diagnosis.host import Here, Serves
 from rootfs_tool.diagnosis.subject import Subject
@@ -144,6 +144,7 @@ def test_what_dnsmasq_says_of_a_file_that_it_does_not_send(said: str, rule: str,
     server = Serves(address=HOST, port=69, words=words, root=Path("/srv/tftp"))
     subject = Subject(command="tftp -g -r Image 192.0.2.9")
     one = only(replace(evidence, here=Here(servers=(server,)), subject=subject))
+    assert of_network(evidence.said, subject)  # else nobody looks at this host's servers
     assert one.rule == rule
     assert one.mend.startswith(mend)
 

@@ -40,6 +40,23 @@ def test_an_uplink_that_is_gone_is_named(tmp_path: Path) -> None:
             0,
             f"10.0.0.0/24 is a part of 10.0.0.0/8, to which a route by {UPLINK} leads",
         ),
+        (
+            # as a DHCP client may do it
+            "ip address add 10.0.3.9/16 dev lan noprefixroute; ip route add 10.0.0.0/16 dev lan",
+            2,
+            "10.0.0.0/24 is a part of 10.0.0.0/16, the network at lan: who has an address of it",
+        ),
+        (
+            "ip address add 10.8.0.2/24 dev lan; ip route add 10.0.0.0/8 dev lan",  # as a tunnel's
+            0,
+            "10.0.0.0/24 is a part of 10.0.0.0/8, to which a route by lan leads",
+        ),
+        (
+            # as those of a tunnel for everything
+            "for half in 0 128; do ip route add $half.0.0.0/1 dev lan; done",
+            0,
+            "tap0: 10.0.0.1/24, NAT to lan",
+        ),
         ("ip address add 10.0.0.1/32 dev lan", 2, "10.0.0.1 is an address of lan already"),
         (
             f"ip route replace default nexthop via {ROUTER} nexthop via 203.0.113.3",
@@ -57,3 +74,22 @@ def test_what_else_this_host_is_connected_to(
         assert ran.status == status, ran.said
         assert said in ran.said
         assert other.rootfs_tool("hostnet", "down").status == 0
+
+
+def test_another_address_is_proposed_while_one_is_left(tmp_path: Path) -> None:
+    """Not one that would be refused again."""
+    with lab(tmp_path, "p") as private:
+        private.sh("ip link add lan type veth peer name nal; ip link set lan up")
+        hints = []
+        for line in (
+            "ip address add 10.0.0.9/8 dev lan",
+            "ip route add 172.16.0.0/12 dev lan; ip route add 192.168.0.0/16 dev lan",
+            "ip route add 172.30.1.0/24 dev lan",
+            "ip address add 172.16.0.9/12 dev lan; ip address add 192.168.0.9/16 dev lan",
+        ):
+            private.sh(line)
+            ran = private.rootfs_tool("hostnet", "up")
+            assert (ran.status, "the network at lan" in ran.stderr) == (2, True)
+            hints.append(ran.stderr.partition("hint:")[2].strip())
+        proposed = [f"--tap tap0 --address 172.30.{third}.1/24" for third in (1, 1, 2)]
+        assert hints == [*proposed, ""]
