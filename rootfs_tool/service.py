@@ -73,7 +73,7 @@ class Service(Model):
     """Variables that it gets beside PATH."""
 
     directory: BoardPath | None = None
-    """Where it starts, / unless said otherwise."""
+    """Where it starts, / unless said otherwise; that of its pidfile need not be there before."""
 
     respawn: bool = False
     """Start it again when it ends by itself, after 1 s and then ever longer up to 30 s."""

@@ -103,8 +103,15 @@ def _of_service(
         own = tuple(service.environment.get("LD_LIBRARY_PATH", "").split(":"))
         for lack in _of_program(tree, path, node, arch, own, as_service=True):
             yield Lack(f"{command} {lack.reason}", lack.missing)
-    if service.directory and not isinstance(follow(tree, service.directory)[1], Directory):
-        yield Lack(f"its directory {service.directory} is not in the rootfs")
+    directory = service.directory
+    if not directory or (service.pidfile and _above(directory, service.pidfile)):
+        return  # what a pidfile needs is made at every start
+    if not isinstance(follow(tree, directory)[1], Directory):
+        yield Lack(f"its directory {directory} is not in the rootfs")
+
+
+def _above(directory: str, path: str) -> bool:
+    return PurePosixPath(path).is_relative_to(directory)
 
 
 def _closed(

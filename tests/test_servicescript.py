@@ -143,6 +143,16 @@ def test_a_directory_for_the_pidfile_of_somebody_else_than_root(
 
 
 @pytest.mark.root
+def test_a_service_that_lives_where_its_pidfile_is(busybox: Path, tmp_path: Path) -> None:
+    """Below /run, where at boot there is nothing yet."""
+    body = f'[ "$1" ] || {{ "$0" d & exit; }}\necho $$ >web.pid; pwd; {STAYS}'
+    path = program(tmp_path, body)
+    service = of("it", str(path), pidfile="/run/web/web.pid", directory="/run/web")
+    lines = said(busybox, tmp_path, service, "./S start; echo $?; cat /var/log/it.log; ./S stop")
+    assert lines == ["0", "/run/web"]
+
+
+@pytest.mark.root
 def test_a_pidfile_that_names_another_program(busybox: Path, tmp_path: Path) -> None:
     """After a reboot, or when the numbers have gone round: that program must live."""
     path = program(tmp_path, f'[ "$1" ] || {{ "$0" d & exit; }}\necho $$ >/run/d.pid; {STAYS}')

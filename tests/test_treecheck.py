@@ -92,6 +92,15 @@ def test_what_runs_passes(built: Path) -> None:
     treecheck.check(tree, services, Arch.aarch64)
 
 
+def test_a_directory_that_is_made_for_a_pidfile(built: Path) -> None:
+    tree = tree_with({"/usr/bin/daemon": built / "static"})
+    pidfile = "/run/web/web.pid"
+    service = of("/usr/bin/daemon", pidfile=pidfile, background=False, directory="/run/web")
+    treecheck.check(tree, [service], Arch.aarch64)
+    other = service.model_copy(update={"directory": "/run/we"})
+    assert wrong(tree, other) == ["service it: its directory /run/we is not in the rootfs"]
+
+
 def test_a_command_that_is_not_there(built: Path) -> None:
     tree = tree_with({"/usr/bin/aesdsocket": built / "static", "/etc/conf": b""}, mode=0o755)
     tree.add("/etc/file", File(content=b"x"), origin="test")

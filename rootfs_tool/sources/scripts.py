@@ -71,7 +71,7 @@ def _commands(line: str) -> Iterator[list[str]]:
     words: list[str] = []
     try:
         for token in lexer:
-            if not set(token) <= set("();<>|&"):
+            if not token or not set(token) <= set("();<>|&"):  # or "", as of --gecos
                 if words or (token not in _BEFORE and not re.match(r"\w+=", token)):
                     words.append(token)
                 continue

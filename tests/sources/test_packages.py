@@ -169,6 +169,7 @@ SCRIPTS = {
     "adduser --system --quiet --ingroup tcpdump \\\n\t--home /nonexistent \\\n\ttcpdump": (
         "make users tcpdump ([[user]] does)"
     ),
+    'adduser --system --gecos "" --no-create-home ntpsec': "make users ntpsec ([[user]] does)",
     'adduser "$who"; useradd a; useradd b': "make users a, b and more ([[user]] does)",
     'systemd-sysusers ${DPKG_ROOT:+--root="$DPKG_ROOT"} ssh.conf': (
         "make users of /usr/lib/sysusers.d/ssh.conf ([[user]] does)"
