@@ -134,6 +134,17 @@ def names(build: Build) -> set[str]:
     return {name for name in names if not name.startswith("/") and ".." not in Path(name).parts}
 
 
+def _refused(error: OSError, out: Path) -> ConfigError:
+    """What the system refused: another place for the build helps where it was asked for ``out``."""
+    name = error.filename2 or error.filename  # of a copy, where it goes
+    thing = Path(os.fsdecode(name)) if isinstance(name, str | bytes) else out
+    ours = thing.is_relative_to(out) or out.is_relative_to(thing)
+    return ConfigError(
+        f"{thing}: {error.strerror or error}",
+        hint="-o names a place with room that is yours" if ours else None,
+    )
+
+
 @contextmanager
 def opened(out: Path) -> Iterator[Output]:
     """A directory in ``out`` to build in, gone when the block ends; one build at a time.
@@ -155,11 +166,10 @@ def opened(out: Path) -> Iterator[Output]:
             finally:
                 if not _half_moved(out):
                     shutil.rmtree(out / NEW, ignore_errors=True)
+    except BrokenPipeError:  # of whoever reads what we say
+        raise
     except OSError as error:
-        thing = error.filename2 or error.filename or out  # of a copy, what was to be written
-        raise ConfigError(
-            f"{thing}: {error.strerror}", hint="-o names a place with room that is yours"
-        ) from None
+        raise _refused(error, out) from None
     finally:
         if made:
             with suppress(OSError):  # it holds a build

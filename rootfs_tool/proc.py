@@ -144,9 +144,10 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs while the block does, and not a moment longer.
 
-    What it has started ends with it. The kernel ends it too when this process dies, however that
-    happens (PR_SET_PDEATHSIG, prctl(2)). ``foreground`` leaves it in our process group, where
-    Ctrl-C reaches all of them. ``env`` is added to the built environment.
+    What it has started ends with it, at the latest when the block does. The kernel ends it too when
+    this process dies, however that happens (PR_SET_PDEATHSIG, prctl(2)). ``foreground`` leaves it
+    in our process group, where Ctrl-C reaches all of them, and what it has started to itself.
+    ``env`` is added to the built environment.
     """
     args = [os.fspath(a) for a in argv]
     which(args[0])
@@ -173,18 +174,35 @@ def _bound() -> tuple[str, ...]:
 
 def _end(child: subprocess.Popen[bytes], *, group: bool) -> None:
     """End a program, and the process ``group`` that it leads: make's shells leave compilers."""
-    if child.poll() is not None:
-        return  # its number may be somebody else's by now
     tell = partial(os.killpg, child.pid) if group else child.send_signal
-    tell(signal.SIGTERM)
     try:
-        child.wait(5)
+        if child.poll() is None:
+            tell(signal.SIGTERM)
+            child.wait(5)
     except subprocess.TimeoutExpired:
-        child.kill()
+        pass  # it does not hear
+    finally:  # also of Ctrl-C while it takes its time
+        if not (group and _is_another_s(child)):
+            with suppress(ProcessLookupError):  # nobody is left
+                tell(signal.SIGKILL)
         child.wait()
-    if group:
-        with suppress(ProcessLookupError):  # nobody is left
-            tell(signal.SIGKILL)
+
+
+def _is_another_s(child: subprocess.Popen[bytes]) -> bool:
+    """Whether the number of a program that has ended was given to another process.
+
+    As long as its group has a member, it is given to none (POSIX.1-2017, XBD 4.14), and what it is
+    the number of can be no group but ours.
+    """
+    if child.returncode is None:
+        return False
+    try:
+        os.kill(child.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def start_on_terminal(argv: Sequence[str], *, terminal: int) -> subprocess.Popen[bytes]:

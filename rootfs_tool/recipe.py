@@ -251,10 +251,16 @@ def dumps(recipe: Recipe, directory: Path) -> str:
     out = directory.resolve()
 
     def from_there(path: str) -> str:
-        return path if Path(path).is_absolute() else os.path.relpath(path, out)
+        return path if Path(path).is_absolute() else os.path.relpath(_plain(path), out)
 
     table = moved(Recipe, json.loads(recipe.model_dump_json()), from_there)
     return json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(path: str) -> str:
+    """``path`` without ``..`` in it: behind a link, that is not the directory before it."""
+    plain, real = os.path.normpath(path), os.path.realpath(path)
+    return plain if os.path.realpath(plain) == real else real
 
 
 def _built(path: Path) -> Recipe:

@@ -16,17 +16,32 @@ from shlex import quote
 from typing import IO
 
 from rootfs_tool import events, paths, proc
-from rootfs_tool.errors import CommandError, ConfigError, ConsoleClosed, ConsoleTimeout
+from rootfs_tool.errors import (
+    CommandError,
+    ConfigError,
+    ConsoleClosed,
+    ConsoleTimeout,
+    RootfsToolError,
+)
 from rootfs_tool.recipe import Recipe
 from rootfs_tool.targets import Qemu
 
 PATIENCE = 30.0  # seconds that a board which has just been started may take to answer
 ANSWER = 3.0  # seconds for one attempt
 PAUSE = 0.1  # seconds between two
+NAME_PAUSE = 1.0  # the same where a name server is asked
 REFUSED = "connection refused"
 _HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:%_-]*")
 _ADDRESS = "--address 192.0.2.7, as `ifconfig` on the board's console tells"
 FAILED = 255  # what ssh exits with when it is not the command that failed, ssh(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why no server says who it is; ``nameless``: as nobody is known to have the host's name."""
+
+    reason: str
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,45 +151,56 @@ def run(
 def wait(server: Server, what: str, *, patience: float = PATIENCE) -> None:
     """Return once an SSH server greets; seconds of ``patience``. Raises ConsoleError if none does.
 
-    Raises ConfigError about a name that nobody has. QEMU takes a connection before the board does,
-    and ends it again.
+    Raises ConfigError about what is no name, and about one that nobody has: at the end, for what a
+    board asks by mDNS or DHCP to be called is known once it is up. QEMU takes a connection before
+    the board does, and ends it again.
     """
     where = f"{server.host} port {server.port}"
     end = time.monotonic() + patience
-    reason = _greeting(server)
-    if not reason:
+    silence = _silence(server)
+    if silence is None:
         return
-    if server.machine and reason == REFUSED:
+    if server.machine and silence.reason == REFUSED:
         raise ConsoleClosed(
             f"nothing listens at {where}",
             hint=f"start it in another terminal: rootfs-tool run {quote(what)}",
         )
     with events.step(f"wait for SSH at {where}"):
-        while reason := _greeting(server):
+        if silence.nameless:
+            events.note(f"{server.host}: {silence.reason}; it may become known as the board starts")
+        while silence := _silence(server):
             if time.monotonic() > end:
-                raise ConsoleTimeout(
-                    f"no SSH server answers at {where} within {patience:g} s: {reason}",
-                    hint="is the board up, and was it built with [ssh]? "
-                    "/etc/init.d/S??dropbear status on its console tells",
-                )
-            time.sleep(PAUSE)
+                raise _given_up(server, silence, patience)
+            time.sleep(NAME_PAUSE if silence.nameless else PAUSE)
 
 
-def _greeting(server: Server) -> str:
-    """Why no server says who it is (RFC 4253, section 4.2); empty if one does."""
+def _given_up(server: Server, silence: Silence, patience: float) -> RootfsToolError:
+    if silence.nameless:
+        return ConfigError(f"{server.host}: {silence.reason}", hint=_ADDRESS)
+    where = f"{server.host} port {server.port}"
+    return ConsoleTimeout(
+        f"no SSH server answers at {where} within {patience:g} s: {silence.reason}",
+        hint="is the board up, and was it built with [ssh]? "
+        "/etc/init.d/S??dropbear status on its console tells",
+    )
+
+
+def _silence(server: Server) -> Silence | None:
+    """Why no server says who it is (RFC 4253, section 4.2), if none does. Raises ConfigError."""
     try:
         with closing(socket.create_connection((server.host, server.port), ANSWER)) as connection:
             said = connection.recv(255)
     except ConnectionRefusedError:
-        return REFUSED
-    except (socket.gaierror, UnicodeError) as error:  # of a name with an empty label
-        reason = getattr(error, "strerror", None) or "is no name"
-        raise ConfigError(f"{server.host}: {reason}", hint=_ADDRESS) from None
+        return Silence(REFUSED)
+    except UnicodeError:  # of a name with an empty label
+        raise ConfigError(f"{server.host}: is no name", hint=_ADDRESS) from None
+    except socket.gaierror as error:
+        return Silence(error.strerror or "is not known", nameless=True)
     except OSError as error:
-        return error.strerror or "silence"
+        return Silence(error.strerror or "silence")
     if not said:
-        return "the connection ends at once"
-    return "" if said.startswith(b"SSH-") else "something else is there"
+        return Silence("the connection ends at once")
+    return None if said.startswith(b"SSH-") else Silence("something else is there")
 
 
 def _ended(status: int, said: IO[bytes], server: Server) -> int:

@@ -258,6 +258,8 @@ def unwritable(where: Path) -> Iterator[None]:
     """Say so in one line when the block can't write ``where``."""
     try:
         yield
+    except BrokenPipeError:  # of whoever reads what we say
+        raise
     except OSError as error:
         raise FetchError(f"{error.filename or where}: {error.strerror}") from None
 

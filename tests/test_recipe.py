@@ -108,6 +108,32 @@ def test_a_build_is_used_from_everywhere(here: Path, monkeypatch: pytest.MonkeyP
     assert again.source == (LocalFile(path=Path("../hello.txt"), to="/etc/hello"),)
 
 
+def test_a_build_finds_what_lies_beside_where_a_link_leads(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``..`` of a link is not the directory that the link is in; other links keep their names."""
+    (here / "real" / "deep").mkdir(parents=True)
+    (here / "real" / "over").mkdir()
+    (here / "current").symlink_to("overlay")
+    (here / "other").mkdir()
+    (here / "other" / "link").symlink_to("../real/deep")
+    (here / "real" / "deep" / "r.toml").write_text(
+        'board = "qemu-aarch64"\noverlay = ["../over", "../../current"]\n'
+    )
+    monkeypatch.chdir(here)
+    found, _ = recipe.find("other/link/r.toml")
+    out = here / "out"
+    out.mkdir()
+    (out / "recipe.json").write_text(recipe.dumps(found, out))
+    over, current = recipe.find("out")[0].overlay
+    assert over.samefile("real/over")
+    assert current.samefile("overlay")
+
+    (here / "r.toml").write_text('board = "qemu-aarch64"\noverlay = ["out/../current"]\n')
+    (out / "recipe.json").write_text(recipe.dumps(recipe.find("r.toml")[0], out))
+    assert recipe.find("out")[0].overlay == (Path("current"),)
+
+
 def test_a_boards_own_file(here: Path) -> None:
     (here / "mine.toml").write_text('name = "mine"\nextends = "qemu-aarch64"\n')
     found, file = recipe.find(str(here / "mine.toml"))

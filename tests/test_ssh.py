@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -142,13 +143,35 @@ class TestWhereItIs:
             sshclient.find(found, address)
         assert "--address 192.0.2.7" in str(caught.value.hint)
 
-    @pytest.mark.parametrize("name", ["board..lan", "::::"])
-    def test_a_name_that_nobody_has_is_not_waited_for(self, name: str) -> None:
-        """Names that need no name server to be told so."""
+    @pytest.mark.parametrize(("name", "patience"), [("board..lan", 30), ("::::", 0)])
+    def test_a_name_that_nobody_has(self, name: str, patience: float) -> None:
+        """Names that need no name server to be told so; what is no name is not waited for."""
         server = Server(name="x", host=name, port=22, machine=False)
+        start = time.monotonic()
         with pytest.raises(ConfigError, match=f"^{name}: ") as caught:
-            sshclient.wait(server, "x")
+            sshclient.wait(server, "x", patience=patience)
         assert "--address 192.0.2.7" in str(caught.value.hint)
+        assert time.monotonic() - start < 20
+
+    @pytest.mark.root
+    def test_a_name_that_comes_with_the_board_is_waited_for(self, tmp_path: Path) -> None:
+        """As by mDNS: here /etc/hosts in a mount namespace of its own, where it gets the name."""
+        hosts, switch = tmp_path / "hosts", tmp_path / "nsswitch"
+        hosts.touch()
+        switch.write_text("hosts: files\n")
+        script = 'mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/nsswitch.conf || exit'
+        done = subprocess.run(
+            [
+                *("unshare", "--mount", "sh", "-c", f'{script}; exec "$3" -c "$4"', "sh"),
+                *(hosts, switch, sys.executable, WAITS_FOR_A_NAME),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("rootfs-tool-board.local: ")
 
     @pytest.mark.parametrize("says", [b"", b"220 smtp\r\n"])
     def test_where_something_else_listens(self, says: bytes) -> None:
@@ -159,6 +182,30 @@ class TestWhereItIs:
             server = Server(name="x", host="127.0.0.1", port=port, machine=True)
             with pytest.raises(ConsoleTimeout, match=r"within 0\.3 s: (something else|the conn)"):
                 sshclient.wait(server, "x", patience=0.3)
+
+
+WAITS_FOR_A_NAME = """
+import socket, threading
+from rootfs_tool import events, sshclient
+
+HOST = "rootfs-tool-board.local"
+
+def appear(event):
+    if event.kind == "note":
+        print(event.text)
+        with open("/etc/hosts", "w") as hosts:
+            hosts.write(f"127.0.0.1 {HOST}\\n")
+
+def answer():
+    connection, _ = listening.accept()
+    connection.sendall(b"SSH-2.0-x\\r\\n")
+
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=answer, daemon=True).start()
+port = listening.getsockname()[1]
+with events.listening(appear):
+    sshclient.wait(sshclient.Server(name="x", host=HOST, port=port, machine=False), "x")
+"""
 
 
 def _answer(listening: socket.socket, says: bytes) -> None:

@@ -203,9 +203,14 @@ def _write(file: Path, text: str) -> None:
 
 def _check_writable(file: Path) -> None:
     """Say before the boot, not after it, that a report can't be written."""
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        reason = os.strerror(errno.EACCES if file.parent.is_dir() else errno.ENOENT)
-        raise ConfigError(f"{file}: {reason}", hint="--junit names another file")
+    there, directory = file.exists(), file.parent
+    if not (there or directory.is_dir()):
+        wrong = errno.ENOTDIR if directory.exists() else errno.ENOENT
+    elif not os.access(file if there else directory, os.W_OK):
+        wrong = errno.EACCES
+    else:
+        return
+    raise ConfigError(f"{file}: {os.strerror(wrong)}", hint="--junit names another file")
 
 
 def _show(report: Report, directory: Path, as_json: bool) -> None:

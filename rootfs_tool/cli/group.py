@@ -67,11 +67,16 @@ class Lazy(click.Group):
 
 @contextmanager
 def _no_pipe() -> Iterator[None]:
-    """Whoever read our output has gone: click would exit with 1, which is a check that failed."""
+    """Whoever read our output has gone: click would exit with 1, which is a check that failed.
+
+    So it would of any other pipe that broke, which is an error to be told.
+    """
     try:
         yield
-    except BrokenPipeError:
-        raise click.exceptions.Exit(streams.GONE) from None
+    except BrokenPipeError as error:
+        if streams.gone():
+            raise click.exceptions.Exit(streams.GONE) from None
+        raise _in_words(error) from error
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

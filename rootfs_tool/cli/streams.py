@@ -26,6 +26,19 @@ def ready() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
+def gone() -> bool:
+    """Whether whoever read standard output or error has gone.
+
+    A pipe has POLLERR then, and a socket POLLHUP, which need not be asked for (poll(2)).
+    """
+    import select
+
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return bool(poll.poll(0))
+
+
 def stuck() -> OSError | None:
     """Why standard output takes nothing, if so; what is left to be written there is dropped."""
     return _stuck(sys.stdout)

@@ -211,12 +211,13 @@ class Qemu(Target):
     def _threads(self) -> list[str]:
         """One thread for all CPUs where this host has fewer (qemu(1), ``-accel tcg,thread=``).
 
+        A ``machine`` with an accelerator of its own takes no second one: "virt,accel=kvm".
         A CPU that waits for another spins, and so does a Pi's that Linux has not started yet: on
         threads of their own, they take the time from the one that they wait for.
         """
         cpus = self.smp or (CPUS if self.machine in MODELS else 1)
         fewer = len(os.sched_getaffinity(0)) < cpus
-        return ["-accel", "tcg,thread=single"] if fewer else []
+        return ["-accel", "tcg,thread=single"] if fewer and "accel=" not in self.machine else []
 
     def _disk(self, card: Path | None) -> list[str]:
         if card is None:

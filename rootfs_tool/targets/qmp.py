@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import time
 from typing import IO, Any
@@ -23,11 +24,14 @@ class Qmp:
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, **arguments: str | bool) -> Any:
-        """What QEMU returns to ``command``."""
-        request = {"execute": command, "arguments": arguments}
+        """What QEMU returns to ``command``.
+
+        A request goes past the buffer of ``stdin``, whole as it is below PIPE_BUF (pipe(7)): what
+        stayed there would be sent again, and fail again, when ``stdin`` is closed.
+        """
+        request = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
         try:
-            self._stdin.write(json.dumps(request).encode() + b"\n")
-            self._stdin.flush()
+            os.write(self._stdin.fileno(), request)
         except BrokenPipeError:
             raise CommandError("QEMU ended", argv=[], output="") from None
         return self._next("return")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from rootfs_tool.cli import COMMANDS
+from rootfs_tool.cli.group import Lazy
+from rootfs_tool.errors import ConfigError
 from tests.command import PROGRAM, rootfs_tool
 
 
@@ -133,6 +135,7 @@ def test_a_build_is_not_built_again_from_itself(tmp_path: Path) -> None:
 def test_what_can_t_be_written_is_said_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     junit = rootfs_tool("bringup", "qemu-aarch64", "--junit", tmp_path / "none" / "junit.xml")
+    below = rootfs_tool("bringup", "qemu-aarch64", "--junit", tmp_path / "file" / "junit.xml")
     build = rootfs_tool("build", "qemu-aarch64", "-o", tmp_path / "file" / "out")
     with Path("/dev/full").open("w") as full:
         schema = subprocess.run(
@@ -140,6 +143,7 @@ def test_what_can_t_be_written_is_said_in_a_line(tmp_path: Path) -> None:
         )
     for status, said in (
         (junit.status, junit.stderr),
+        (below.status, below.stderr),
         (build.status, build.stderr),
         (schema.returncode, schema.stderr.decode()),
     ):
@@ -147,6 +151,24 @@ def test_what_can_t_be_written_is_said_in_a_line(tmp_path: Path) -> None:
         assert "error: " in said
         assert "Traceback" not in said
     assert f"{tmp_path}/none/junit.xml: No such file or directory" in junit.stderr
+    assert f"{tmp_path}/file/junit.xml: Not a directory" in below.stderr
+    assert "write Image" not in below.stderr, "it is said before the boot"
+
+
+def test_a_pipe_that_breaks_is_not_taken_for_standard_output() -> None:
+    """Which would be exit 141, without a word."""
+
+    def writes() -> None:
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            os.write(write, b"x")
+        finally:
+            os.close(write)
+
+    group = Lazy("x", callback=writes, invoke_without_command=True)
+    with pytest.raises(ConfigError, match="Broken pipe"):
+        group.main([], standalone_mode=False)
 
 
 def test_a_cache_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:

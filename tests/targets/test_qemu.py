@@ -50,6 +50,13 @@ def test_cpus_that_outnumber_the_host_s_share_a_thread(
     assert ("tcg,thread=single" in argv) == shared
 
 
+@pytest.mark.usefixtures("one_cpu")
+def test_a_machine_that_says_its_accelerator_keeps_it() -> None:
+    """QEMU takes no -accel beside it."""
+    argv = Qemu(machine="virt,accel=tcg", smp=2).argv(BUILD, START)
+    assert "-accel" not in argv
+
+
 def test_as_many_as_the_host_has_run_side_by_side() -> None:
     argv = Qemu(machine="virt", smp=len(os.sched_getaffinity(0))).argv(BUILD, START)
     assert "-accel" not in argv
