@@ -20,7 +20,7 @@ from tests.shell.trial import trial
 CHECKOUT = Path(__file__).parent.parent
 RESULTS = CHECKOUT / "build" / "console" / "faults.jsonl"
 CHUNK = 50  # commands on one line
-TOGETHER = 4  # lines for each processor: they wait most of the time
+TOGETHER = 10  # lines for each processor: they wait most of the time
 LIMIT = 2400.0  # seconds
 PROGRAMS = ("busybox sh", "busybox sh", "dash -i", "bash --norc")
 
