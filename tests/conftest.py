@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.place import place, warm  # noqa: F401  # fixtures of several files
+from tests.ssh_client import Keys, made_keys
 
 CHECKOUT = Path(__file__).parent.parent
 NEEDS = {
@@ -110,3 +111,8 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in listed.stdout.split():
         (directory / name).symlink_to(program)
     return directory
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return made_keys(tmp_path_factory.mktemp("keys"))

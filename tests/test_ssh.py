@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rootfs_tool import hostkeys, manifest, recipe, sshclient
 from rootfs_tool.cli.subject import machine
-from rootfs_tool.errors import ConfigError, ConsoleTimeout
+from rootfs_tool.errors import ConfigError
 from rootfs_tool.service import script
 from rootfs_tool.ssh import SFTP_PACKAGE, Ssh
 from rootfs_tool.sshclient import Server
 from tests.command import Ran, rootfs_tool
+from tests.ssh_client import Keys, free_port, written
 
 # `openssl passwd -6 -salt salt secret`
 HASH = (
     "$6$salt$egUxKNxDs8kPfh8iPMNcosMhb2eWah6d3R44JDm5Rj/j/XWR5E33QPd0YmHXoDHOIDR6kL5D3JcQcz0O8FHE00"
 )
 KEYS = "/etc/dropbear"
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Key pairs in files: ``mine`` is the board's to know, ``other`` is not."""
-
-    mine: Path
-    other: Path
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    directory = tmp_path_factory.mktemp("keys")
-    for name in ("mine", "other"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name], check=True
-        )
-    return Keys(directory / "mine", directory / "other")
-
-
-def written(where: Path, text: str) -> recipe.Recipe:
-    (where / "recipe.toml").write_text(text)
-    return recipe.find(str(where / "recipe.toml"))[0]
 
 
 @pytest.mark.parametrize(
@@ -92,135 +65,6 @@ def test_it_is_a_service_among_the_others(tmp_path: Path, keys: Keys) -> None:
         ConfigError, match=r'\[ssh\] is a service too: service\[0\] "a" has order 49'
     ):
         written(tmp_path, text + own.format("a") + "order = 49\n")
-
-
-class TestWhereItIs:
-    """What `ssh` says before it has spoken to anything."""
-
-    SSH = '[ssh]\nauthorized-keys = ["{}"]\n'
-
-    def test_at_the_boards_own_address(self, tmp_path: Path, keys: Keys) -> None:
-        public = keys.mine.with_suffix(".pub").read_text().strip()
-        found = written(tmp_path, f'board = "raspberrypi4"\n{self.SSH.format(public)}port = 2222\n')
-        address = str(found.board.network.interface[0].ipv4[0].ip)
-        server = sshclient.find(found)
-        assert server == Server(name="raspberrypi4", host=address, port=2222, machine=False)
-        assert sshclient.find(found, "192.0.2.7").host == "192.0.2.7"
-        options = server.options("me")
-        assert options["StrictHostKeyChecking"] == "accept-new"
-        assert options["HostKeyAlias"] == "raspberrypi4"
-
-    def test_in_a_machine_that_nothing_leads_into(self, tmp_path: Path, keys: Keys) -> None:
-        public = keys.mine.with_suffix(".pub").read_text().strip()
-        found = written(tmp_path, f'board = "qemu-aarch64"\n{self.SSH.format(public)}')
-        with pytest.raises(ConfigError, match="no port of this host leads to port 22") as caught:
-            sshclient.find(found)
-        assert 'forward = ["10022:22"]' in str(caught.value.hint)
-
-    def test_on_a_board_without_it(self) -> None:
-        ran = rootfs_tool("ssh", "raspberrypi4")
-        assert ran.status == 2
-        assert "raspberrypi4 has no SSH server" in ran.stderr
-        assert "add [ssh]" in ran.stderr
-
-    def test_in_a_machine_that_is_off(self, tmp_path: Path, keys: Keys) -> None:
-        public = keys.mine.with_suffix(".pub").read_text().strip()
-        path = tmp_path / "recipe.toml"
-        written(
-            tmp_path,
-            f'board = "qemu-aarch64"\nforward = ["{free_port()}:22"]\n{self.SSH.format(public)}',
-        )
-        ran = rootfs_tool("ssh", path, "true")
-        assert ran.status == 7
-        assert "nothing listens at 127.0.0.1 port" in ran.stderr
-        assert f"rootfs-tool run {path}" in ran.stderr
-
-    @pytest.mark.parametrize("address", ["", "a b", "-oProxyCommand=x", "a\n  ProxyCommand x"])
-    def test_an_address_that_is_none(self, tmp_path: Path, keys: Keys, address: str) -> None:
-        public = keys.mine.with_suffix(".pub").read_text().strip()
-        found = written(tmp_path, f'board = "raspberrypi4"\n{self.SSH.format(public)}')
-        with pytest.raises(ConfigError, match="is neither an address nor a name") as caught:
-            sshclient.find(found, address)
-        assert "--address 192.0.2.7" in str(caught.value.hint)
-
-    @pytest.mark.parametrize(("name", "patience"), [("board..lan", 30), ("::::", 0)])
-    def test_a_name_that_nobody_has(self, name: str, patience: float) -> None:
-        """Names that need no name server to be told so; what is no name is not waited for."""
-        server = Server(name="x", host=name, port=22, machine=False)
-        start = time.monotonic()
-        with pytest.raises(ConfigError, match=f"^{name}: ") as caught:
-            sshclient.wait(server, "x", patience=patience)
-        assert "--address 192.0.2.7" in str(caught.value.hint)
-        assert time.monotonic() - start < 20
-
-    @pytest.mark.root
-    def test_a_name_that_comes_with_the_board_is_waited_for(self, tmp_path: Path) -> None:
-        """As by mDNS: here /etc/hosts in a mount namespace of its own, where it gets the name."""
-        hosts, switch = tmp_path / "hosts", tmp_path / "nsswitch"
-        hosts.touch()
-        switch.write_text("hosts: files\n")
-        script = 'mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/nsswitch.conf || exit'
-        done = subprocess.run(
-            [
-                *("unshare", "--mount", "sh", "-c", f'{script}; exec "$3" -c "$4"', "sh"),
-                *(hosts, switch, sys.executable, WAITS_FOR_A_NAME),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("rootfs-tool-board.local: ")
-
-    @pytest.mark.parametrize("says", [b"", b"220 smtp\r\n"])
-    def test_where_something_else_listens(self, says: bytes) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            port: int = listening.getsockname()[1]
-            answering = threading.Thread(target=_answer, args=(listening, says), daemon=True)
-            answering.start()
-            server = Server(name="x", host="127.0.0.1", port=port, machine=True)
-            with pytest.raises(ConsoleTimeout, match=r"within 0\.3 s: (something else|the conn)"):
-                sshclient.wait(server, "x", patience=0.3)
-
-
-WAITS_FOR_A_NAME = """
-import socket, threading
-from rootfs_tool import events, sshclient
-
-HOST = "rootfs-tool-board.local"
-
-def appear(event):
-    if event.kind == "note":
-        print(event.text)
-        with open("/etc/hosts", "w") as hosts:
-            hosts.write(f"127.0.0.1 {HOST}\\n")
-
-def answer():
-    connection, _ = listening.accept()
-    connection.sendall(b"SSH-2.0-x\\r\\n")
-
-listening = socket.create_server(("127.0.0.1", 0))
-threading.Thread(target=answer, daemon=True).start()
-port = listening.getsockname()[1]
-with events.listening(appear):
-    sshclient.wait(sshclient.Server(name="x", host=HOST, port=port, machine=False), "x")
-"""
-
-
-def _answer(listening: socket.socket, says: bytes) -> None:
-    with suppress(OSError):
-        while True:
-            connection, _ = listening.accept()
-            with connection:
-                connection.sendall(says)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found
 
 
 def built(where: Path, ssh: str, lines: str = "") -> Path:
@@ -380,36 +224,6 @@ def test_host_keys_of_ones_own_reach_a_machine(ram: Path, tmp_path: Path, keys: 
     (line,) = (line for line in said.stdout.splitlines() if "ssh-ed25519" in line)
     assert line.split()[1:3] == keys.other.with_suffix(".pub").read_text().split()[:2]
     assert not initramfs.exists()
-
-
-def test_a_directory_without_host_keys(tmp_path: Path, keys: Keys) -> None:
-    tmp_path = tmp_path / "my keys"
-    tmp_path.mkdir()
-    with pytest.raises(ConfigError, match="holds no host key") as caught:
-        hostkeys.keys(tmp_path)
-    assert caught.value.hint is not None
-    subprocess.run(shlex.split(caught.value.hint), check=True, capture_output=True)
-    (key,) = hostkeys.keys(tmp_path).values()
-    path = tmp_path / hostkeys.OPENSSH
-    public = path.with_suffix(".pub").read_text().split()[1]
-    assert key[-32:] == base64.b64decode(public)[-32:]
-    whole = path.read_text()
-    for text, reason in (
-        ("", "no private key"),
-        (whole[:100] + whole[180:], "damaged|no Ed25519"),
-        (path.with_suffix(".pub").read_text(), "no private key"),
-    ):
-        path.write_text(text)
-        with pytest.raises(ConfigError, match=reason):
-            hostkeys.keys(tmp_path)
-    path.write_text(whole)
-    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", path], check=True)
-    with pytest.raises(ConfigError, match="has a passphrase"):
-        hostkeys.keys(tmp_path)
-    path.unlink()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", path], check=True)
-    with pytest.raises(ConfigError, match="is no Ed25519 key"):
-        hostkeys.keys(tmp_path)
 
 
 @pytest.mark.qemu
