@@ -14,7 +14,7 @@ from rootfs_tool.shell.wire import Answer, Wire
 T = TypeVar("T")
 
 _PROMPTS = (State.SHELL, State.CONTINUATION)
-_PART = 3900  # characters in one line
+PART = 3900  # characters in one line
 _SMALL = 32  # on a line that loses bytes, where each comes twice
 _TOGETHER = 8  # of these, sent before the first was answered
 _SECONDS = 5.0  # in which a shell starts and says so, on a busy emulator too
@@ -166,7 +166,7 @@ class Upload:
             self._cut(self._there or 0)
 
     def _cut(self, start: int) -> None:
-        size = _SMALL if self.wary else _PART
+        size = _SMALL if self.wary else PART
         self._pieces = {
             offset: self._text[offset : offset + size]
             for offset in range(start, len(self._text), size)

@@ -11,7 +11,8 @@ import pytest
 from rootfs_tool.console import connect
 from rootfs_tool.console.base import Console
 from rootfs_tool.shell import Shell
-from rootfs_tool.shell.start import agent
+from rootfs_tool.shell.start import LONGEST_LINE, LONGEST_TYPED, agent, loader
+from rootfs_tool.shell.upload import PART
 from tests.shell.boards import LINE, Relay, attached
 from tests.shell.line import pty_board
 from tests.shell.noise import Faults, Noise
@@ -35,6 +36,15 @@ class Changes(Relay):
             middle = len(data) // 2
             data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         super().write(data)
+
+
+def test_no_line_is_longer_than_a_board_takes() -> None:
+    """And no text holds what comes between the two copies of a line of it."""
+    line = loader("abcdef", "-ixon")
+    assert len(f" {line}") <= LONGEST_TYPED
+    assert "~" not in line
+    assert "@" not in agent()
+    assert len("4095,4095:") + PART < LONGEST_LINE
 
 
 @pytest.mark.parametrize("start", [b" rt=", b"0,", b"3900,"])
