@@ -11,6 +11,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ from tests.tftpd.served import Served, directory_served
 
 SECRET = b"secret"
 CONTENT = random.Random(4).randbytes(100_000)
+
+
+def descriptors() -> set[tuple[str, str]]:
+    """The open files of this process: number and what it is."""
+    found = set()
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found.add((one.name, str(one.readlink())))
+    return found
 
 
 @pytest.fixture
