@@ -106,11 +106,9 @@ job() {
     status=$?
     digest "$out"
     fields="$status $((id * 256 + status)) $digest"
-    echo "$fields" >"$out.s" || status=full
-    [ -e "$out" ] || status=full
-    if [ "$status" = full ]; then
-        answer D "$id full 0 -"
-    elif [ -z "$watched" ] && [ "$digest" != - ]; then
+    [ -e "$out" ] || fields='full 0 -'
+    echo "$fields" >"$out.s" || fields='full 0 -'
+    if [ -z "$watched" ] && [ "${fields##* }" != - ]; then
         hush
         [ -z "$level" ] || echo "$level" >"$files.l"
         answer B "$id $fields"

@@ -119,7 +119,7 @@ class Job:
             job, status = self._look(deadline)
             if job != self._number:  # it never arrived
                 self._wire.send(self._number, self._request)
-            elif status.isdigit():
+            elif status != "running":
                 return status
             pause = pause if self._watched else min(_ASK_LATER, 2 * pause)
 

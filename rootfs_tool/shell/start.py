@@ -1,6 +1,7 @@
-"""The agent's way onto the board: a line typed at the prompt, which takes the agent itself.
+"""The agent's way onto the board: a program that takes it, which a line at the prompt takes.
 
-Where that line is too long to arrive whole, a shorter one is typed first, which takes it.
+Such a line is short, for a line editor draws each of its characters. Where the program does not
+arrive whole, the line is one that takes it piece by piece.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from rootfs_tool.shell import digest, typed
 from rootfs_tool.shell.upload import Upload
 from rootfs_tool.shell.wire import Answer, Wire
 
-LONGEST_TYPED = 1023  # characters: BusyBox ash's line editor drops the rest, and runs what is left
 LONGEST_LINE = 4095  # characters that a terminal holds of one line; the rest is lost unseen
 
-# Both say how far they are with a byte that an echo cannot hold, and take lines that begin with
-# where a piece belongs and with their own length, or are twice such a line.
+# All say how far they are with a byte that an echo cannot hold. The first takes one line.
+_ASK = 'printf "\\036R\\n";IFS= read -r a;[ ${{#a}} = {length} ]&&eval "$a"'
 
-# Takes one piece after the other, and runs what is whole.
+# The others take lines that begin with where a piece belongs and with their own length, or are
+# twice such a line: this one takes a piece after the other, and runs what is whole.
 _SEED = (
     'a=;until [ ${{#a}} -ge {length} ];do printf "\\036T,${{#a}}\\n";IFS= read -r b||break;'
     'c=${{b%%~*}};[ "$b" = "$c~$c" ]&&case $c in "${{#a}},${{#c}}:"*)a=$a${{c#*:}};esac;done;'
@@ -40,10 +41,7 @@ _LOADER = (
 )
 
 # Where the prompt's shell has no job control there is no controlling terminal either.
-_RUN = (
-    "rt='{program}';[ ${{#rt}} = {length} ]&&case $- in *m*)sh -mc \"$rt\";;"
-    '*)setsid -c sh -mc "$rt"||sh -mc "$rt";;esac'
-)
+_RUN = 'rt=\'{program}\';case $- in *m*)sh -mc "$rt";;*)setsid -c sh -mc "$rt"||sh -mc "$rt";;esac'
 
 
 def agent() -> str:
@@ -60,7 +58,7 @@ def loader(mark: str, flow: str) -> str:
     found = (digest.of(text.encode(), tool) for tool in ("md5sum", "cksum", "crc32"))
     digests = "".join(f"{one.partition('.')[0]}*|" for one in found)
     program = _LOADER.format(mark=mark, flow=flow, length=len(text), digests=digests)
-    return _RUN.format(program=program, length=len(program))
+    return _RUN.format(program=program)
 
 
 def start(wire: Wire, flow: str, deadline: float, *, piecewise: bool = False) -> Answer | None:
@@ -71,12 +69,8 @@ def start(wire: Wire, flow: str, deadline: float, *, piecewise: bool = False) ->
     """
     wire.forget()
     line = loader(wire.mark, flow)
-    if piecewise:
-        if not typed.in_pieces(wire, _SEED.format(length=len(line))):
-            return None
-        if not Upload(wire, line, "T", "~", wary=True, in_order=True).until(b"S", deadline):
-            return None
-    elif not typed.whole(wire, f" {line}"):
+    bring = _in_pieces if piecewise else _at_once
+    if not bring(wire, line, deadline):
         return None
     upload = Upload(wire, agent(), "S", "@", wary=piecewise)
     answer = upload.until_answered(deadline)
@@ -84,3 +78,16 @@ def start(wire: Wire, flow: str, deadline: float, *, piecewise: bool = False) ->
         wire.stream.boot_is_over()
         wire.copies = 3 if upload.wary else 2
     return answer
+
+
+def _at_once(wire: Wire, line: str, deadline: float) -> bool:
+    ask = " " + _ASK.format(length=len(line))
+    return (
+        typed.whole(wire, ask) and typed.answered(wire, b"R", deadline) and typed.whole(wire, line)
+    )
+
+
+def _in_pieces(wire: Wire, line: str, deadline: float) -> bool:
+    return typed.in_pieces(wire, _SEED.format(length=len(line))) and Upload(
+        wire, line, "T", "~", wary=True, in_order=True
+    ).until(b"S", deadline)

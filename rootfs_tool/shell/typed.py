@@ -6,6 +6,7 @@ import re
 import time
 
 from rootfs_tool.shell import kernellog
+from rootfs_tool.shell.sights import QUIET, State, screen, sight
 from rootfs_tool.shell.wire import Wire
 
 _PIECE = 24  # characters of what is typed in one line, where a long one would not arrive whole
@@ -13,6 +14,7 @@ _TRIES = 12  # times that such a line is typed
 _ECHO = 0.05  # seconds after which no more of an echo comes; more each time, to _LONGEST_REST
 _LONGEST_REST = 0.4
 _LONGEST_ECHO = 2.0  # seconds, where kernel messages never cease
+_LONGEST_ANSWER = 5.0  # seconds in which a busy board runs a line
 # By a line editor: at the terminal's edge it writes a character and takes it back.
 _DRAWN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|[^\x08]\x08|[\r\n\x07\x08]")
 
@@ -60,6 +62,17 @@ def in_pieces(wire: Wire, program: str) -> bool:
         and whole(wire, f" r={together}", tries=_TRIES)
         and whole(wire, f' [ ${{#r}} = {len(program)} ]&&eval "$r"', tries=_TRIES)
     )
+
+
+def answered(wire: Wire, mark: bytes, deadline: float) -> bool:
+    """Whether what was typed says ``mark``, by ``deadline``, a time.monotonic()."""
+    limit = min(deadline, time.monotonic() + _LONGEST_ANSWER)
+    while b"\x1e" + mark not in wire.stream.held:
+        if time.monotonic() >= limit:
+            return False
+        if not wire.receive(QUIET) and sight(screen(wire.stream)) is State.SHELL:
+            return False
+    return True
 
 
 def _shown(wire: Wire) -> bytes:

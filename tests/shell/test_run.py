@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from rootfs_tool.console.base import Console
 from rootfs_tool.errors import ConfigError, ConsoleError, ConsoleTimeout
 from rootfs_tool.shell import Shell
-from tests.shell.boards import attached
+from tests.shell.boards import Mislabels, attached
 
 
 @pytest.fixture
@@ -188,14 +189,22 @@ def test_a_late_command_is_named_without_what_goes_before_it(shell: Shell) -> No
         shell.run("echo said >&2; sleep 100", timeout=0.5, apart=True, environment={"A": "b"})
 
 
-def test_output_that_has_gone_is_not_that_of_the_command_before(shell: Shell) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_output_that_has_gone_is_not_that_of_the_command_before(
+    program: str, damaged: bool
+) -> None:
     """As when a command is asked for its output before it has made the file for it."""
-    assert shell.run("echo the command before", on_output=lambda _: None).text
-    came: list[bytes] = []
-    files = shell.scratch("x").removesuffix(".x")
-    with pytest.raises(ConsoleError, match="is cut"):
-        shell.run(f"rm -f {files}-[0-9]*; sleep 0.5", on_output=came.append)
-    assert came == []
+
+    def relay(console: Console) -> Console:
+        return Mislabels(console, "D", "X") if damaged else console
+
+    with attached(program, relay) as shell:
+        assert shell.run("echo the command before", on_output=lambda _: None).text
+        came: list[bytes] = []
+        files = shell.scratch("x").removesuffix(".x")
+        with pytest.raises(ConsoleError, match="is cut"):
+            shell.run(f"rm -f {files}-[0-9]*; sleep 0.5", on_output=came.append)
+        assert came == []
 
 
 def test_errors_are_not_those_of_the_command_before(shell: Shell, tmp_path: Path) -> None:
