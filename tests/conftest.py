@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -48,8 +49,14 @@ LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the files have the order that they are collected in (pytest-xdist 3.8 and later)."""
+    """Let the files have the order that they are collected in (pytest-xdist 3.8 and later).
+
+    What a shell begins in the background ignores Ctrl-C, and all that it begins in its turn.
+    """
     config.option.loadscopereorder = False
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

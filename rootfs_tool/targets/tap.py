@@ -122,9 +122,15 @@ def _explain(error: OSError, tap: str) -> ConfigError:
 
 
 def _holder(tap: str) -> str | None:
-    """Whose it is, where this user may see that (tun_chr_show_fdinfo() in drivers/net/tun.c)."""
+    """Whose it is, where this user may see that (tun_chr_show_fdinfo() in drivers/net/tun.c).
+
+    In other network namespaces there are others of its name.
+    """
+    ours = Path("/proc/self/ns/net").readlink()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
+            if (process / "ns" / "net").readlink() != ours:
+                continue
             for file in (process / "fdinfo").iterdir():
                 if f"iff:\t{tap}\n" in file.read_text():
                     return f"{(process / 'comm').read_text().strip()} (process {process.name})"

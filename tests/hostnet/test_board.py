@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -98,9 +98,31 @@ def test_why_a_machine_can_not_have_the_tap(host: Lab) -> None:
     ran = _check(host, "tap0", *nobody)
     assert "error: this user may not open tap0" in ran
     assert re.search(r"; sudo /\S+.* hostnet up --tap tap0 --user nobody", ran)
-    with board(host):
-        name = Path("/proc/self/comm").read_text().strip()
-        assert f"error: tap0 is taken by {name} (process {os.getpid()})" in _check(host, "tap0")
+    with board(host):  # held by a program of another network namespace
+        assert "error: tap0 is taken by another program" in _check(host, "tap0")
+    with _held(host, "tap0") as holder:
+        name = Path(f"/proc/{holder}/comm").read_text().strip()
+        assert f"error: tap0 is taken by {name} (process {holder})" in _check(host, "tap0")
+
+
+@contextmanager
+def _held(host: Lab, name: str) -> Iterator[int]:
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from tests.hostnet.stack import opened\n"
+        "opened(sys.argv[2])\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()"
+    )
+    argv = host.argv(PROGRAM.with_name("python"), "-c", code, CHECKOUT, name)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "\n"
+        yield process.pid
+        process.stdin.close()
 
 
 def _check(host: Lab, name: str, *before: str) -> str:
