@@ -33,6 +33,7 @@ from rootfs_tool.tftpd.session import Key, Session, Steps, Told
 log = logging.getLogger(__name__)
 
 TICK = 0.01  # seconds between looks at the timers while there are transfers
+IDLE = 0.5  # seconds between looks at what a signal asked for just before the sleep, or elsewhere
 STALL = 0.1  # seconds that count at most: nobody pays for our sleep
 TURN = 64  # datagrams that one socket may have before the others' turn
 ALONE = 16  # datagrams of the only client before a look at all else
@@ -106,7 +107,7 @@ class Engine:
         inbox, poll, clock = self._inbox, self._poller.poll, time.monotonic
         before, busy = clock(), False
         while not self._stopping:
-            for fd, _ in poll(0 if busy else TICK if self._sessions else None):
+            for fd, _ in poll(0 if busy else TICK if self._sessions else IDLE):
                 entry = inbox.get(fd)
                 if entry is None:
                     self._others.get(fd, _nothing)()
