@@ -124,10 +124,11 @@ def classify(stream: Stream, deadline: float) -> State:
         return State.PROGRAM
     if state := press_enter(stream, deadline) or at_rest(stream):
         return state
+    hides = not own_words(stream) and b"\n" in screen(stream)
     ask_kernel(stream)
     # When our keys came back, somebody has the terminal, and reads none of them.
     state = settled(stream, _HEAR if own_words(stream) else _AT_MOST, deadline)
-    return _unheard(stream, state, boots)
+    return _unheard(stream, state, boots, hides)
 
 
 def press_enter(stream: Stream, deadline: float) -> State | None:
@@ -158,8 +159,11 @@ def kernel_answered(stream: Stream) -> bool:
     return re.search(rb"sysrq: (?:SysRq : )?(?:HELP|This sysrq)", stream.held) is not None
 
 
-def _unheard(stream: Stream, state: State | None, boots: bool) -> State:
-    """What it is that Enter got no answer from, at first."""
+def _unheard(stream: Stream, state: State | None, boots: bool, hides: bool) -> State:
+    """What it is that Enter got no answer from, at first.
+
+    ``hides`` says that it began a new line all the same, and showed none of the keys before.
+    """
     if b"ncorrect" in stream.held:  # of a password that nobody saw us asked for
         return State.PASSWORD
     if state:
@@ -169,6 +173,8 @@ def _unheard(stream: Stream, state: State | None, boots: bool) -> State:
     said = [one for one in kernellog.strip(bytes(stream.held))[1] if b"sysrq: " not in one]
     if boots or (said and not own_words(stream)):
         return State.KERNEL
+    if hides and not own_words(stream):  # login(1) takes its time to say that it was wrong
+        return State.PASSWORD
     return State.PROGRAM if own_words(stream) or kernel_answered(stream) else State.DEAD
 
 

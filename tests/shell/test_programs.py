@@ -161,14 +161,15 @@ def test_it_is_told_within_five_seconds(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_login_s_prompts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [3, 30])
+def test_a_login_s_prompts(tmp_path: Path, delay: int) -> None:
     """Of a password that somebody else was asked for, too; the answer to it takes its time."""
     board = tmp_path / "board.sh"
     board.write_text(
         "while :; do printf 'board login: '; read -r user\n"
         "case $user in *[a-z]*) ;; *) continue ;; esac\n"
-        "stty -echo; printf 'Password: '; read -r _; stty echo; sleep 3\n"
-        "printf '\\nLogin incorrect\\n'; done\n"
+        f"stty -echo; printf 'Password: '; read -r _; stty echo; echo; sleep {delay}\n"
+        "echo 'Login incorrect'; done\n"
     )
     with closing(ProcessConsole(f"sh {board}")) as console:
         until(console, b"login: ")
