@@ -99,7 +99,8 @@ def settled(
             return None
         if stream.receive(min(QUIET, deadline - now)):
             seconds = patience() if patience else seconds
-            time.sleep(_GATHER)
+            if not stream.held.endswith(_ASKS_CURSOR):
+                time.sleep(_GATHER)
         now = time.monotonic()
     return None
 
