@@ -50,9 +50,9 @@ def main(directory: Path, first: list[str]) -> None:
     tty.setraw(0)
     os.environ["PATH"] = str(directory)
     says = b"" if (directory / "on").exists() else BOOT  # it may have been up for a week
-    (directory / "there").touch()
     while True:
         while not (directory / "on").exists():
+            (directory / "there").touch()
             time.sleep(0.01)
         os.write(1, says)
         shell, terminal = pty.fork()
@@ -68,6 +68,7 @@ def main(directory: Path, first: list[str]) -> None:
 def _run(terminal: int, on: Path) -> None:
     """Be the serial line of what runs, until that ends or its power is gone."""
     since = _since(on)
+    (on.parent / "there").touch()  # from now on it is seen when that changes
     while since and _since(on) == since:
         for one in select.select([0, terminal], [], [], 0.01)[0]:
             try:

@@ -165,6 +165,8 @@ def test_each_of_ten_states_is_told_and_left_as_it_is(
     assert told(board) is State.AGENT
     assert shell.run("echo still here").text == "still here\n"
     shell.leave()
+    board.write(b"echo the prompt is back\r")
+    until(board, rb"back\r+\n[^\n]*# (?:\x1b\[6n)?\Z")
     board.ask("stop")
     try:
         assert told(board) is State.DEAD
