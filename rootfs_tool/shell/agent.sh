@@ -3,7 +3,7 @@
 #
 # It runs in a shell of its own with job control, on a terminal that neither echoes nor changes
 # what is written to it. Beside the shell it needs dd, cat, rm, tail and stty, and should have
-# md5sum, cksum or crc32. The first line typed (start.py) sees to it that the terminal's settings
+# md5sum, cksum or crc32. What takes it there (start.py) sees to it that the terminal's settings
 # are put back at the end, and has set `mark`, a word that nothing else on this console knows.
 #
 # Requests, one line each:    ID VERB TEXT\:ID VERB TEXT      or with a third copy
