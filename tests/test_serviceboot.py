@@ -200,7 +200,7 @@ def test_they_start_in_their_order(board: Board) -> None:
 
 def test_one_that_dies_at_boot_is_named_on_the_console(board: Board) -> None:
     board.says("sleep 1.2")  # the longest that it is watched for
-    said = re.sub(r"\r", "", board.console.heard)
+    said = re.sub(r"\r|^\[ *\d+\.\d{6}\] .*\n", "", board.console.heard, flags=re.MULTILINE)
     assert re.search(r"^dies: died at once.*\nno config\n", said, re.MULTILINE), said
     status = board.says("/etc/init.d/S50dies status", 1)
     assert status == "dies: dead, but its pidfile /run/dies.pid is there"
