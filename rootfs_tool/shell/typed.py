@@ -30,7 +30,9 @@ def whole(wire: Wire, line: str, *, tries: int = 1) -> bool:
         wire.forget()
         wire.write(line.encode())
         now = begun = time.monotonic()
-        while now - begun < _LONGEST_ECHO and wire.receive(rest + wire.seconds(len(line))):
+        while now - begun < _LONGEST_ECHO and (
+            wire.receive(rest + wire.seconds(len(line))) or (tries == 1 and _goes_on(wire, wanted))
+        ):
             if _shown(wire).endswith(wanted):
                 break
             now = time.monotonic()
@@ -73,6 +75,12 @@ def answered(wire: Wire, mark: bytes, deadline: float) -> bool:
         if not wire.receive(QUIET) and sight(screen(wire.stream)) is State.SHELL:
             return False
     return True
+
+
+def _goes_on(wire: Wire, wanted: bytes) -> bool:
+    """Whether it is right so far: a board that is busy may only be late with the rest."""
+    shown = _shown(wire)
+    return shown != b"" and wanted.startswith(shown)
 
 
 def _shown(wire: Wire) -> bytes:

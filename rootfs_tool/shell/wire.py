@@ -10,12 +10,13 @@ from rootfs_tool.errors import ConsoleTimeout
 from rootfs_tool.shell import kernellog
 from rootfs_tool.shell.digest import NONE, agrees
 from rootfs_tool.shell.encoding import decoded, unpacked
+from rootfs_tool.shell.incident import Incident
 from rootfs_tool.shell.pace import Pace, Size
 from rootfs_tool.shell.stream import Stream
 
 SETTLED = 0.1  # seconds of silence after which half an answer is looked at more closely
 PATIENCE = 1.0  # seconds before a request is sent again; doubled each time, up to four
-_SOON = 0.15  # the same where we saw a kernel's last words, if they were not a program's
+_SOON = 0.15  # seconds for any answer where we saw a kernel's last words, if none of a program's
 _LONGEST_SETTLED = 0.15
 _IMPATIENCE = 0.25  # the same on a line that was seen to lose something
 _REPEATS = 40  # times that a request or its answer may come damaged
@@ -248,6 +249,20 @@ class Wire:
                 return self._answers.pop(number, None)
         return self._answers.pop(number)
 
+    def _is_there(self, seen: Incident) -> bool:
+        """Whether the agent still answers an empty line.
+
+        A request is too much for a board that starts anew: whatever runs next would get it.
+        """
+        pause = _SOON if seen.sure else PATIENCE
+        for _ in range(2 if seen.certain else 1):
+            self.damaged = False
+            self._answers.pop(0, None)
+            self.write(b"\n")
+            if self.wait(0, pause) or self.damaged:
+                return True
+        return self.stream.suspicion is None
+
     def ask(self, text: str, *, line: str | None = None, tries: int = 6) -> Answer:
         """Send a request that may be sent twice, until it is answered.
 
@@ -262,14 +277,12 @@ class Wire:
             # a key would stop it.
             if seen and seen.certain and seen.fatal and self.copies == 2:
                 self.stream.give_up()
+            if seen and not self._is_there(seen):
+                self.stream.give_up()
             self.send(number, text, line)
             before = len(self._held)
-            pause = patience if seen is None else _SOON if seen.sure else PATIENCE
-            if answer := self.wait(number, pause):
+            if answer := self.wait(number, patience):
                 return answer
-            seen = self.stream.suspicion
-            if seen and not self.damaged and (silences or not seen.certain):
-                self.stream.give_up()
             if not self.damaged and len(self._held) == before:
                 silences += 1
                 patience = min(4 * PATIENCE, 2 * patience)
