@@ -273,6 +273,12 @@ class _Approach:
 
     def overdue(self) -> ConsoleTimeout:
         seconds = self.deadline - self._begun
+        if not self._heard() and self._stream.tail:
+            return ConsoleTimeout(
+                f"nothing more came from the board within {seconds:.0f} s",
+                tail=self._stream.tail,
+                hint="it hangs, or its power or the cable went: rootfs-tool reset starts it anew",
+            )
         if not self._heard():
             return ConsoleTimeout(
                 f"not a byte came from the board within {seconds:.0f} s",

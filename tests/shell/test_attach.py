@@ -208,6 +208,15 @@ def test_a_prompt_that_never_comes(tmp_path: Path, text: str, words: str) -> Non
     assert time.monotonic() - begun < 2
 
 
+def test_a_board_that_hangs_at_its_prompt_has_spoken(tmp_path: Path) -> None:
+    """As one does whose serial port has lost an interrupt."""
+    hangs = script(tmp_path, "stty -echo -isig; printf '~ # '; exec sleep 100")
+    words = "nothing more came"
+    with pytest.raises(ConsoleTimeout, match=words) as late, attached(hangs, timeout=7):
+        pass
+    assert "~ #" in late.value.tail
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["head -c 3000000 /dev/zero", "head -c 3000000 /dev/zero; :"])
 @pytest.mark.parametrize("streamed", [False, True])
