@@ -174,7 +174,8 @@ def _unheard(stream: Stream, state: State | None, boots: bool, hides: bool) -> S
     said = [one for one in kernellog.strip(bytes(stream.held))[1] if b"sysrq: " not in one]
     if boots or (said and not own_words(stream)):
         return State.KERNEL
-    if hides and not own_words(stream):  # login(1) takes its time to say that it was wrong
+    # login(1) takes its time to say that it was wrong; where a break is no SysRq, h is echoed.
+    if hides and own_words(stream) in (b"", b"h"):
         return State.PASSWORD
     return State.PROGRAM if own_words(stream) or kernel_answered(stream) else State.DEAD
 

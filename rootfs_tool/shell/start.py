@@ -83,7 +83,11 @@ def start(wire: Wire, flow: str, deadline: float, *, piecewise: bool = False) ->
 def _at_once(wire: Wire, line: str, deadline: float) -> bool:
     ask = " " + _ASK.format(length=len(line))
     return (
-        typed.whole(wire, ask) and typed.answered(wire, b"R", deadline) and typed.whole(wire, line)
+        typed.whole(wire, ask)
+        and typed.answered(wire, b"R", deadline)
+        and typed.whole(
+            wire, line, end=b"\n"
+        )  # a terminal that was left raw makes none of a return
     )
 
 

@@ -15,12 +15,13 @@ _ECHO = 0.05  # seconds after which no more of an echo comes; more each time, to
 _LONGEST_REST = 0.4
 _LONGEST_ECHO = 2.0  # seconds, where kernel messages never cease
 _LONGEST_ANSWER = 5.0  # seconds in which a busy board runs a line
+_PROMPTS = (State.SHELL, State.CONTINUATION)
 # By a line editor: at the terminal's edge it writes a character and takes it back.
 _DRAWN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|[^\x08]\x08|[\r\n\x07\x08]")
 
 
-def whole(wire: Wire, line: str, *, tries: int = 1) -> bool:
-    """Type ``line`` until its echo shows that it arrived, and press return; False if it never did.
+def whole(wire: Wire, line: str, *, tries: int = 1, end: bytes = b"\r") -> bool:
+    """Type ``line`` until its echo shows that it arrived, and then ``end``; False if it never did.
 
     Where nothing is echoed, nothing can be told: what it runs has to look at its own length.
     """
@@ -37,7 +38,7 @@ def whole(wire: Wire, line: str, *, tries: int = 1) -> bool:
                 break
             now = time.monotonic()
         if not (shown := _shown(wire)) or shown.endswith(wanted):
-            wire.write(b"\r")
+            wire.write(end)
             wire.pace.arrived()
             return True
         wire.pace.damaged()
@@ -69,10 +70,10 @@ def in_pieces(wire: Wire, program: str) -> bool:
 def answered(wire: Wire, mark: bytes, deadline: float) -> bool:
     """Whether what was typed says ``mark``, by ``deadline``, a time.monotonic()."""
     limit = min(deadline, time.monotonic() + _LONGEST_ANSWER)
-    while b"\x1e" + mark not in wire.stream.held:
+    while b"\x1e" + mark not in kernellog.strip(bytes(wire.stream.held))[0]:
         if time.monotonic() >= limit:
             return False
-        if not wire.receive(QUIET) and sight(screen(wire.stream)) is State.SHELL:
+        if not wire.receive(QUIET) and sight(screen(wire.stream)) in _PROMPTS:
             return False
     return True
 

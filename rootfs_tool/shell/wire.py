@@ -258,8 +258,11 @@ class Wire:
         for _ in range(2 if seen.certain else 1):
             self.damaged = False
             self._answers.pop(0, None)
+            before = len(self._held)
             self.write(b"\n")
-            if self.wait(0, pause) or self.damaged:
+            answered = self.wait(0, pause)
+            talks = not seen.fatal and len(self._held) != before  # a long report takes its time
+            if answered or self.damaged or talks:
                 return True
         return self.stream.suspicion is None
 
@@ -275,9 +278,7 @@ class Wire:
             seen = self.stream.suspicion
             # On a clean line nothing but a kernel looks so, and a boot loader may be listening now:
             # a key would stop it.
-            if seen and seen.certain and seen.fatal and self.copies == 2:
-                self.stream.give_up()
-            if seen and not self._is_there(seen):
+            if seen and ((seen.sure and self.copies == 2) or not self._is_there(seen)):
                 self.stream.give_up()
             self.send(number, text, line)
             before = len(self._held)
@@ -290,7 +291,8 @@ class Wire:
                 patience = first
             if silences == tries:
                 break
-            self.write(b"\n")  # it ends a request that lost its own
+            if self.stream.suspicion is None:
+                self.write(b"\n")  # it ends a request that lost its own
         self.stream.lost = True
         raise ConsoleTimeout(
             "the shell on the board answers no more",

@@ -124,12 +124,11 @@ def _explain(error: OSError, tap: str) -> ConfigError:
 def _holder(tap: str) -> str | None:
     """Whose it is, where this user may see that (tun_chr_show_fdinfo() in drivers/net/tun.c).
 
-    In other network namespaces there are others of its name.
+    Who is in another network namespace mostly has another of its name.
     """
-    ours = Path("/proc/self/ns/net").readlink()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (process / "ns" / "net").readlink() != ours:
+            if not (process / "ns" / "net").samefile("/proc/self/ns/net"):
                 continue
             for file in (process / "fdinfo").iterdir():
                 if f"iff:\t{tap}\n" in file.read_text():

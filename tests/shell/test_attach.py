@@ -212,9 +212,16 @@ def test_a_board_that_hangs_at_its_prompt_has_spoken(tmp_path: Path) -> None:
     """As one does whose serial port has lost an interrupt."""
     hangs = script(tmp_path, "stty -echo -isig; printf '~ # '; exec sleep 100")
     words = "nothing more came"
-    with pytest.raises(ConsoleTimeout, match=words) as late, attached(hangs, timeout=7):
+    with pytest.raises(ConsoleTimeout, match=words) as late, attached(hangs, timeout=12):
         pass
     assert "~ #" in late.value.tail
+
+
+@pytest.mark.parametrize("program", ["busybox sh", "bash --norc"])
+def test_a_terminal_that_a_program_left_raw(program: str, tmp_path: Path) -> None:
+    """Their line editors take a return for the end of a line, and nobody else does."""
+    with attached(script(tmp_path, f"stty raw -echo; exec {program}")) as shell:
+        assert shell.run("echo here").text == "here\n"
 
 
 @pytest.mark.root

@@ -21,6 +21,7 @@ from tests.shell.boards import (
     Lossy,
     Mislabels,
     OneByteAtATime,
+    Relay,
     Says,
     attached,
 )
@@ -144,6 +145,35 @@ def test_a_board_that_restarts_in_a_command(program: str) -> None:
             shell.run("echo boom; sleep 30")
         assert time.monotonic() - begun < 5
         shell.leave()
+
+
+class Reports(Relay):
+    """A kernel that reports hung tasks for some seconds once ``cue`` was sent; then the rest."""
+
+    WHILE = 4.0  # seconds
+
+    def __init__(self, console: Console, cue: bytes) -> None:
+        super().__init__(console)
+        self._cue = cue
+        self._until = 0.0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if not self._until and self._cue in data:
+            self._until = time.monotonic() + self.WHILE
+
+    def read(self, timeout: float) -> bytes:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            return super().read(timeout)
+        time.sleep(min(timeout, 0.3))
+        return b"[%12.6f] INFO: task kworker blocked for more than 120 seconds.\r\n" % (500 - left)
+
+
+def test_a_long_report_is_waited_for(program: str) -> None:
+    with attached(program, lambda console: Reports(console, b"r echo")) as shell:
+        assert shell.run("echo here").text == "here\n"
+        assert {one.kind for one in shell.incidents} == {"lockup"}
 
 
 def test_words_on_the_console_that_only_look_like_a_restart(program: str) -> None:
