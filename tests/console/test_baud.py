@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import permutations
 
 import pytest
@@ -72,17 +71,16 @@ def test_text_and_what_is_too_short_is_not_garbled(said: bytes) -> None:
 
 
 LINE = Line()
-STARTING = threading.Lock()  # a process has all that we have open until it is another program
 
 
 def found(board_command: str, rate: int, configured: int) -> tuple[int | None, bytes, bytes]:
     """The rate that is found, what came at it afterwards, and what the board heard before."""
-    with ExitStack() as stack:
-        with STARTING:
-            board = stack.enter_context(closing(ProcessConsole(board_command)))
-            relay = stack.enter_context(uart(board, rate))
-            connected = console.connect(relay.device, Line(baudrate=configured))
-            ours = stack.enter_context(closing(connected))
+    line = Line(baudrate=configured)
+    with (
+        closing(ProcessConsole(board_command)) as board,
+        uart(board, rate) as relay,
+        closing(console.connect(relay.device, line)) as ours,
+    ):
         answer = baud.search(ours, configured, time.monotonic() + 60)
         heard = relay.heard
         ours.write(b"echo $((6 * 7))\n")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rootfs_tool import console
+from rootfs_tool.console import ports
 from rootfs_tool.console.base import Line
 from rootfs_tool.errors import ConsoleError
 
@@ -29,6 +32,27 @@ def test_a_device_in_use_names_who_has_it(terminal: tuple[int, str]) -> None:
         assert holder.stdout.readline() == b"open\n"
         with pytest.raises(ConsoleError, match=rf"in use by \S+ \(process {holder.pid}\)"):
             console.connect(terminal[1], LINE)
+
+
+def test_a_program_that_is_being_started_has_nothing_yet() -> None:
+    """By another thread: until it is another program it has all that we have open."""
+    other_end = "import os, sys; print(os.ttyname(os.openpty()[1]), flush=True); sys.stdin.read()"
+
+    def start() -> None:
+        subprocess.run(["true"], preexec_fn=lambda: time.sleep(0.5), check=True)
+
+    starting = threading.Thread(target=start)
+    with subprocess.Popen(
+        [sys.executable, "-c", other_end], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as board:
+        assert board.stdout is not None
+        device = board.stdout.readline().strip()
+        with closing(console.connect(device, LINE)):
+            starting.start()
+            while starting.is_alive():
+                assert ports.holder(device) is None
+        assert board.stdin is not None
+        board.stdin.close()
 
 
 def holding(program: str, device: str) -> subprocess.Popen[bytes]:
