@@ -70,26 +70,24 @@ def _candidates(device: str, state: os.stat_result) -> Iterator[int]:
     for lock in re.finditer(rf"(\d+) {inode} ", Path("/proc/locks").read_text()):
         yield int(lock[1])
     for process in Path("/proc").glob("[0-9]*"):
-        if not _is_starting(process) and _has(process, device, state.st_rdev):
+        if _has(process, device, state.st_rdev):
             yield int(process.name)
 
 
-def _is_starting(process: Path) -> bool:
-    """Whether it is a child of ours that has not become its program yet, and has what we have."""
-    with suppress(OSError):
-        fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        if int(fields[1]) == os.getpid():  # ppid, proc(5)
-            return (process / "cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes()
-    return False
-
-
 def _has(process: Path, device: str, number: int) -> bool:
+    """Not a child of ours that has not become its program yet: it has what we have."""
     with suppress(OSError):
         fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        if int(fields[1]) == os.getpid() and _command(process) == _command(Path("/proc/self")):
+            return False  # fields[1] is its ppid, proc(5)
         if int(fields[4]) == _old_number(number):  # tty_nr, proc(5)
             return True
         return any(str(entry.readlink()) == device for entry in (process / "fd").iterdir())
     return False
+
+
+def _command(process: Path) -> bytes:
+    return (process / "cmdline").read_bytes()
 
 
 def _old_number(number: int) -> int:

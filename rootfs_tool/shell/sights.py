@@ -30,6 +30,9 @@ class State(StrEnum):
     DEAD = "a line on which nothing comes"
 
 
+PROMPTS = (State.SHELL, State.CONTINUATION)
+
+
 QUIET = 0.06  # seconds in which a line that goes on would have gone on
 SILENT = 1.05  # seconds: U-Boot's countdown speaks once a second, and a key would stop it
 # Ctrl-L: line editors, editors and pagers draw again what they show; Escape before it, for a vi in

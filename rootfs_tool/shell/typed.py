@@ -6,7 +6,7 @@ import re
 import time
 
 from rootfs_tool.shell import kernellog
-from rootfs_tool.shell.sights import QUIET, State, screen, sight
+from rootfs_tool.shell.sights import PROMPTS, QUIET, screen, sight
 from rootfs_tool.shell.wire import Wire
 
 _PIECE = 24  # characters of what is typed in one line, where a long one would not arrive whole
@@ -15,7 +15,6 @@ _ECHO = 0.05  # seconds after which no more of an echo comes; more each time, to
 _LONGEST_REST = 0.4
 _LONGEST_ECHO = 2.0  # seconds, where kernel messages never cease
 _LONGEST_ANSWER = 5.0  # seconds in which a busy board runs a line
-_PROMPTS = (State.SHELL, State.CONTINUATION)
 # By a line editor: at the terminal's edge it writes a character and takes it back.
 _DRAWN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|[^\x08]\x08|[\r\n\x07\x08]")
 
@@ -73,7 +72,7 @@ def answered(wire: Wire, mark: bytes, deadline: float) -> bool:
     while b"\x1e" + mark not in kernellog.strip(bytes(wire.stream.held))[0]:
         if time.monotonic() >= limit:
             return False
-        if not wire.receive(QUIET) and sight(screen(wire.stream)) in _PROMPTS:
+        if not wire.receive(QUIET) and sight(screen(wire.stream)) in PROMPTS:
             return False
     return True
 

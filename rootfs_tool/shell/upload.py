@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rootfs_tool.shell import kernellog
-from rootfs_tool.shell.sights import QUIET, State, screen, sight
+from rootfs_tool.shell.sights import PROMPTS, QUIET, screen, sight
 from rootfs_tool.shell.wire import Answer, Wire
 
 T = TypeVar("T")
 
-_PROMPTS = (State.SHELL, State.CONTINUATION)
 PART = 3900  # characters in one line
 _SMALL = 32  # on a line that loses bytes, where each comes twice
 _TOGETHER = 8  # of these, sent before the first was answered
@@ -88,7 +87,7 @@ class Upload:
             if now >= due or (answered and self._is_answered(answered)):
                 pause = self._go_on()
                 due, answered = time.monotonic() + pause, 0
-            elif not self._wire.receive(QUIET) and sight(screen(self._wire.stream)) in _PROMPTS:
+            elif not self._wire.receive(QUIET) and sight(screen(self._wire.stream)) in PROMPTS:
                 return None
             now = time.monotonic()
         return None
